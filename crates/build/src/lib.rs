@@ -1,0 +1,1 @@
+//! Dockerfile parser, build graph, cache keys and solver

@@ -1,0 +1,1 @@
+//! One node: containers, exec, attach, logs, events, volumes, networks

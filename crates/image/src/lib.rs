@@ -1,0 +1,1 @@
+//! Content store, layers, tags, pull, push, save and load

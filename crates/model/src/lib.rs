@@ -1,0 +1,1 @@
+//! Ids, references, digests, specs and states: plain data with rules, no IO

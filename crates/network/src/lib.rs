@@ -1,0 +1,1 @@
+//! Address plans, bridges, published ports, names

@@ -1,0 +1,1 @@
+//! The shell of the cluster: consensus, certificates, sessions, the agent's loop

@@ -1,0 +1,1 @@
+//! OCI bundle to process: the shim, its protocol and its command line

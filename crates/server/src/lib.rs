@@ -1,0 +1,1 @@
+//! HTTP front doors: the Docker Engine API and the registry

@@ -1,0 +1,1 @@
+//! The kernel: mounts, namespaces, processes, cgroups; the only unsafe code
