@@ -1,1 +1,28 @@
-//! Ids, references, digests, specs and states: plain data with rules, no IO
+//! The words everybody in Shoal uses: ids, digests, image references, time,
+//! units, names, signals, kinds of error and the objects of a swarm.
+//!
+//! Plain data with rules. Nothing here reads a file, a clock or a random
+//! source; whoever needs "now" or an id passes it in.
+
+mod digest;
+mod ids;
+mod kind;
+pub mod names;
+mod platform;
+mod reference;
+mod signal;
+mod timestamp;
+pub mod units;
+
+pub use digest::{Digest, DigestError};
+pub use ids::{
+    ClusterId, ConfigId, ContainerId, ExecId, IdError, NetworkId, SecretId, ServiceId, SwarmNodeId,
+    TaskId,
+};
+pub use kind::{Classify, Kind};
+pub use names::NameError;
+pub use platform::Platform;
+pub use reference::{Reference, ReferenceError};
+pub use signal::{Signal, SignalError};
+pub use timestamp::{Timestamp, TimestampError};
+pub use units::UnitError;
