@@ -1,1 +1,38 @@
-//! Address plans, bridges, published ports, names
+//! Networks of one node: address plans, bridges, sandboxes (network
+//! namespaces), published ports, names.
+//!
+//! What decides is pure (address management, link and firewall plans, DNS
+//! answers); what acts is thin ([`Networks`] and the files below `networks/`).
+//! Everything lives in the network namespace the daemon runs in, so several
+//! daemons on one machine, one namespace each, do not meet.
+//!
+//! Must not know: containers beyond their id and name, images, the cluster.
+
+mod config;
+mod error;
+mod mac;
+mod request;
+mod spec;
+mod state;
+mod subnet;
+
+mod dns;
+mod networks;
+
+pub use config::{AddressPool, NetworkConfig};
+pub use dns::{
+    files::{DnsOptions, ExtraHost, HostAddress, HostResolver, ResolverMode, hosts, resolv_conf},
+    names::{Names, Owner},
+};
+pub use error::{NetworkError, PortError};
+pub use mac::{MacAddr, MacError};
+pub use networks::Networks;
+pub use request::{EndpointRequest, HostPort, PortRequest, Protocol, SandboxRequest};
+pub use spec::{CreateNetwork, Driver, IpamRequest, Network, NetworkIpam, PoolRequest, PoolSpec};
+pub use state::{
+    BoundPort, EndpointState, EndpointView, Netns, NetworkView, Sandbox, SandboxState,
+};
+pub use subnet::{Subnet, SubnetError};
+
+/// Result of everything here that can fail.
+pub type Result<T, E = NetworkError> = std::result::Result<T, E>;
