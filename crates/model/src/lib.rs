@@ -11,6 +11,7 @@ pub mod names;
 mod platform;
 mod reference;
 mod signal;
+pub mod swarm;
 mod timestamp;
 pub mod units;
 
