@@ -1,1 +1,28 @@
-//! One node: containers, exec, attach, logs, events, volumes, networks
+//! One node: containers, exec, attach, logs, events, volumes, networks.
+//!
+//! Start at [`Engine`]; it has four parts, and each part one file per verb:
+//! [`Containers`], [`Execs`], [`Volumes`], [`Events`]. What callers say and are
+//! told is in [`domain`]. The two things worth knowing first are the states of a
+//! container and the pure function that turns a container into an OCI document.
+//!
+//! It must not know the cluster, HTTP or builds.
+
+mod clock;
+mod container;
+pub mod domain;
+mod engine;
+mod error;
+pub mod events;
+mod exec;
+mod logs;
+mod stream;
+mod volume;
+
+pub use container::{Containers, Waiting};
+pub use engine::{Engine, EngineConfig};
+pub use error::{ContainerError, ExecError, OpenError, VolumeError};
+pub use events::Events;
+pub use exec::Execs;
+pub use logs::LogStream;
+pub use stream::{Attached, Input, InputClosed, LogEntry, Output, OutputChunk, OutputStream};
+pub use volume::Volumes;
