@@ -1,1 +1,24 @@
-//! The shell of the cluster: consensus, certificates, sessions, the agent's loop
+//! The shell of the cluster: consensus, certificates, sessions, the agent's loop.
+//!
+//! This crate gives the pure core ([`shoal_cluster`]) its clock, its dice, its disk and its
+//! sockets. It decides nothing about tasks: the leader's loop runs the core's pass, the
+//! dispatcher sends what the core says a node should have, the agent does what the core says
+//! comes next. It knows no container engine (that is behind [`shoal_cluster::Executor`]) and no
+//! HTTP API.
+//!
+//! Start reading at [`Node`].
+
+pub mod api;
+pub mod config;
+mod error;
+pub mod pki;
+pub mod raft;
+pub mod tls;
+pub mod wire;
+
+pub use api::{
+    InitRequest, JoinRequest, LocalNodeState, LogLine, LogOptions, LogSelector, LogSource,
+    ManagerPeer, SwarmInfo,
+};
+pub use config::{NodeConfig, RaftTimers, Timers};
+pub use error::NodeError;
