@@ -1,1 +1,15 @@
-//! The kernel: mounts, namespaces, processes, cgroups; the only unsafe code
+//! The kernel: mounts, namespaces, processes, cgroups; the only unsafe code.
+//!
+//! Every function is synchronous and does one thing a system call (or a few) can
+//! do; what to do when is decided above. Errors are [`std::io::Error`]: callers
+//! know the object and add its name.
+//!
+//! Kernel needed: Linux 5.12 (`mount_setattr`), 6.1 tested by design, cgroup v1,
+//! hybrid or v2.
+
+pub mod cgroup;
+mod ebpf;
+pub mod fdpass;
+pub mod memfd;
+pub mod seccomp;
+pub mod unshare;
