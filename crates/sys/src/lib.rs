@@ -11,5 +11,6 @@ pub mod cgroup;
 mod ebpf;
 pub mod fdpass;
 pub mod memfd;
+pub mod netns;
 pub mod seccomp;
 pub mod unshare;
