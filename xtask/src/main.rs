@@ -94,11 +94,21 @@ fn test(filter: Option<&str>, end_to_end_only: bool) -> Result<()> {
             .env("SHOAL_BIN_DIR", binaries.dir())
             .run()?;
     }
-    // One at a time: each test brings up whole machines.
-    run::cargo(["test", "--package", "shoal-e2e", "--"])
+    end_to_end(filter, &binaries)?;
+    before.compare(&leftovers::Machine::look()?)
+}
+
+/// The tests with whole clusters, in network and mount namespaces of their
+/// own: bridges, address translation and forwarding stay there.
+fn end_to_end(filter: Option<&str>, binaries: &build::Binaries) -> Result<()> {
+    run::cargo(["test", "--package", "shoal-e2e", "--no-run"]).run()?;
+    run::command("unshare")
+        .args(["--net", "--mount", "--propagation", "private", "--", "sh", "-c"])
+        .args(["ip link set lo up && exec \"$@\"", "sh"])
+        .args(["cargo", "test", "--offline", "--package", "shoal-e2e", "--"])
         .args(filter)
+        // One at a time: each brings up whole machines.
         .arg("--test-threads=1")
         .env("SHOAL_BIN_DIR", binaries.dir())
-        .run()?;
-    before.compare(&leftovers::Machine::look()?)
+        .run()
 }

@@ -1,0 +1,71 @@
+//! `shoal cluster create`.
+
+use anyhow::{Context, Result};
+use clap::Args as ClapArgs;
+
+use super::{
+    links::Links,
+    nat, node,
+    plan::Plan,
+    remove,
+    state::Home,
+    swarm,
+};
+
+/// Make a cluster and wait until it answers.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Create {
+    /// What to call it
+    name: String,
+    /// How many nodes
+    #[arg(long, short, default_value_t = 3)]
+    nodes: u8,
+    /// Leave the nodes alone instead of joining them to one swarm
+    #[arg(long)]
+    no_swarm: bool,
+    /// Further arguments for each node's daemon
+    #[arg(last = true)]
+    daemon_args: Vec<String>,
+}
+
+impl Create {
+    pub(super) fn run(self, home: &Home) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut taken: Vec<_> = home.plans()?.iter().map(|plan| plan.index).collect();
+        taken.extend(runtime.block_on(async { Links::open()?.taken().await })?);
+        let plan = Plan::new(&self.name, self.nodes, &taken)?;
+        home.add(&plan)?;
+        let made = self.make(home, &plan, &runtime);
+        if let Err(error) = made {
+            // Half a cluster is of no use to anybody.
+            if let Err(more) = remove::remove(home, &plan) {
+                crate::print::talk(format_args!("and cleaning up failed: {more:#}"));
+            }
+            return Err(error);
+        }
+        for node in &plan.nodes {
+            let docker_host = home.node(&plan, node).docker_host();
+            crate::print::line(format_args!("{}\t{}\t{docker_host}", node.name, node.address))?;
+        }
+        let first = home.node(&plan, &plan.nodes[0]).docker_host();
+        crate::print::talk(format_args!(
+            "\nUse it with any Docker client:\n  export DOCKER_HOST={first}"
+        ));
+        Ok(())
+    }
+
+    fn make(&self, home: &Home, plan: &Plan, runtime: &tokio::runtime::Runtime) -> Result<()> {
+        runtime.block_on(async { Links::open()?.add_bridge(plan).await })?;
+        nat::add(plan)?;
+        for node in &plan.nodes {
+            node::boot(plan, node, &home.node(plan, node), &self.daemon_args)?;
+        }
+        for node in &plan.nodes {
+            node::wait_for_answer(node, &home.node(plan, node))?;
+        }
+        if !self.no_swarm {
+            runtime.block_on(swarm::form(home, plan)).context("cannot form the swarm")?;
+        }
+        Ok(())
+    }
+}

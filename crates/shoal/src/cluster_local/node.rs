@@ -1,0 +1,135 @@
+//! Booting and stopping one node.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args as ClapArgs;
+
+use super::{
+    boot::Boot,
+    cgroups,
+    init::Init,
+    links::Links,
+    plan::{NodePlan, Plan},
+    state::{Home, NodeDir},
+};
+
+/// How long a daemon may take until it answers. A first start on a busy
+/// two-core machine takes under a second; this only bounds the hopeless case.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks at a condition nobody announces.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Boot a stopped node.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Start {
+    /// The cluster
+    cluster: String,
+    /// The node, by name or number
+    node: String,
+}
+
+/// Stop a node at once.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Stop {
+    /// The cluster
+    cluster: String,
+    /// The node, by name or number
+    node: String,
+}
+
+impl Start {
+    pub(super) fn run(self, home: &Home) -> Result<()> {
+        let plan = home.plan(&self.cluster)?;
+        let node = plan.node(&self.node)?;
+        let dir = home.node(&plan, node);
+        if dir.init().is_some() {
+            bail!("node {} is running", node.name);
+        }
+        boot(&plan, node, &dir, &[])?;
+        wait_for_answer(node, &dir)?;
+        crate::print::line(format_args!("{}", node.name))?;
+        Ok(())
+    }
+}
+
+impl Stop {
+    pub(super) fn run(self, home: &Home) -> Result<()> {
+        let plan = home.plan(&self.cluster)?;
+        let node = plan.node(&self.node)?;
+        stop(&plan, node, &home.node(&plan, node))?;
+        crate::print::line(format_args!("{}", node.name))?;
+        Ok(())
+    }
+}
+
+/// Starts a node's init and its daemon; does not wait for it to answer.
+pub(super) fn boot(
+    plan: &Plan,
+    node: &NodePlan,
+    dir: &NodeDir,
+    daemon_args: &[String],
+) -> Result<()> {
+    let booting = || format!("cannot boot node {}", node.name);
+    dir.prepare()?;
+    let init = Init {
+        dir: dir.path().to_owned(),
+        hostname: node.name.clone(),
+        address: node.address,
+        gateway: plan.gateway(),
+        link: node.peer.clone(),
+        cgroup_parent: format!("/{}/containers", plan.cgroup(node)),
+        subnet: plan.subnet(),
+        daemon_args: daemon_args.to_vec(),
+    };
+    let mut boot = Boot::command(&format!("{}/node", plan.cgroup(node)), &init)?
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(booting)?;
+    let mut line = String::new();
+    let stdout = boot.stdout.take().with_context(booting)?;
+    BufReader::new(stdout).read_line(&mut line).with_context(booting)?;
+    let mut go = boot.stdin.take().with_context(booting)?;
+    let status = boot.wait().with_context(booting)?;
+    if !status.success() {
+        bail!("cannot boot node {}: {status}", node.name);
+    }
+    let pid: i32 = line.trim().parse().with_context(booting)?;
+    dir.set_init(pid)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime
+        .block_on(async { Links::open()?.add_cable(plan, node, pid.unsigned_abs()).await })?;
+    writeln!(go, "go").with_context(booting)
+}
+
+/// Stops a node and removes what the kernel does not remove with it.
+pub(super) fn stop(plan: &Plan, node: &NodePlan, dir: &NodeDir) -> Result<()> {
+    dir.kill()?;
+    cgroups::remove(&plan.cgroup(node))
+}
+
+/// Waits until the node's daemon takes connections.
+pub(super) fn wait_for_answer(node: &NodePlan, dir: &NodeDir) -> Result<()> {
+    let socket = dir.socket();
+    wait_until(&format!("node {} to answer (see {})", node.name, dir.log().display()), || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    })
+}
+
+/// Waits for a condition nobody announces; fails after a minute, naming it.
+pub(super) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
+    let start = Instant::now();
+    while !condition() {
+        if start.elapsed() > ANSWER_WITHIN {
+            bail!("waited {} s in vain for {what}", ANSWER_WITHIN.as_secs());
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Images for tests, made from programs of this machine: no network needed.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use crate::{Node, Program};
+
+/// Makes images on a node.
+#[derive(Debug)]
+pub struct Images;
+
+impl Images {
+    /// The name of the image [`Images::busybox`] makes.
+    pub const BUSYBOX: &str = "busybox:test";
+
+    /// A static busybox with its applets as links in `/bin`.
+    ///
+    /// # Panics
+    /// When the client refuses it.
+    pub fn busybox(node: &Node) {
+        let dir = tempfile::TempDir::with_prefix("shoal-e2e-").expect("a temporary folder");
+        let root = dir.path().join("root");
+        for folder in ["bin", "tmp", "etc", "root"] {
+            fs::create_dir_all(root.join(folder)).expect("a folder");
+        }
+        fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).expect("a mode");
+        fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
+        let applets = Program::new("/bin/busybox").args(["--list"]).run();
+        for applet in applets.ok().lines().filter(|name| *name != "busybox") {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link");
+        }
+        fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n",
+        )
+        .expect("a file");
+        fs::write(root.join("etc/group"), "root:x:0:\nalice:x:1000:\nstaff:x:50:alice\n")
+            .expect("a file");
+        Self::import(node, &root, Self::BUSYBOX, &["CMD [\"sh\"]", "ENV PATH=/bin"]);
+    }
+
+    /// A folder as an image.
+    ///
+    /// # Panics
+    /// When tar or the client fails.
+    pub fn import(node: &Node, root: &Path, name: &str, changes: &[&str]) {
+        let tar = root.with_extension("tar");
+        Program::new("tar")
+            .args(["-C"])
+            .arg_path(root)
+            .args(["-cf"])
+            .arg_path(&tar)
+            .args(["."])
+            .run()
+            .ok();
+        let mut args = vec!["import"];
+        for change in changes {
+            args.extend(["--change", change]);
+        }
+        let path = tar.to_string_lossy().into_owned();
+        args.extend([path.as_str(), name]);
+        node.docker(&args).ok();
+    }
+}
