@@ -14,6 +14,7 @@ mod layer;
 mod progress;
 mod remote;
 mod store;
+mod tarball;
 
 pub use config::{Healthcheck, History, ImageConfig, Other, RootFs, RunConfig};
 pub use error::{Error, IoCause, Result};
