@@ -46,10 +46,7 @@ pub fn create_with<T: Send>(
 /// # Errors
 /// The kernel's, when `namespace` is no network namespace or may not be
 /// entered.
-pub fn enter<T: Send>(
-    namespace: BorrowedFd<'_>,
-    work: impl FnOnce() -> T + Send,
-) -> io::Result<T> {
+pub fn enter<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
     on_own_thread(|| {
         enter_for_good(namespace)?;
         Ok(work())

@@ -60,6 +60,10 @@ fn assemble(rules: &[DeviceRule]) -> Vec<Insn> {
     ];
     for rule in rules.iter().rev() {
         program.extend(assemble_rule(rule));
+        if rule.matches_all() {
+            // What follows could not be reached, which the kernel refuses.
+            return program;
+        }
     }
     program.extend([insn(MOVE_VALUE, RESULT, 0, 0, 0), insn(EXIT, 0, 0, 0, 0)]);
     program

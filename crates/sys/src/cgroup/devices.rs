@@ -57,6 +57,13 @@ impl DeviceRule {
         }
     }
 
+    /// Whether it decides about every request.
+    pub(super) fn matches_all(&self) -> bool {
+        let every_access = self.read && self.write && self.mknod;
+        let every_device = self.major.is_none() && self.minor.is_none();
+        self.kind == DeviceKind::All && every_device && every_access
+    }
+
     /// `c 1:3 rwm`; `a` for everything (devices.allow, kernel documentation
     /// `cgroup-v1/devices`).
     pub(super) fn v1_text(&self) -> String {
