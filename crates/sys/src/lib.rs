@@ -7,10 +7,15 @@
 //! Kernel needed: Linux 5.12 (`mount_setattr`), 6.1 tested by design, cgroup v1,
 //! hybrid or v2.
 
+pub mod caps;
 pub mod cgroup;
 mod ebpf;
 pub mod fdpass;
 pub mod memfd;
+pub mod mount;
 pub mod netns;
+pub mod overlay;
+pub mod process;
+pub mod root;
 pub mod seccomp;
 pub mod unshare;
