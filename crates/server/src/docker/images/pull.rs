@@ -1,0 +1,105 @@
+//! `POST /images/create`: pull an image, or import a root file system.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
+use serde_json::Value;
+use shoal_engine::events::ObjectType;
+use shoal_image::{Auth, ProgressSink};
+use shoal_model::{Digest, Platform, Reference};
+
+use super::super::error::{ApiError, Result};
+use super::super::front::{App, Front};
+use super::super::progress::{Queue, respond};
+use super::super::query::Query;
+use super::super::registry_auth;
+use super::transfer;
+
+/// Pulls with `fromImage`, imports with `fromSrc`.
+pub(super) async fn create(
+    front: App,
+    query: Query,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    match (query.get("fromImage"), query.get("fromSrc")) {
+        (Some(image), None) => pull(front, image, &query, &headers).await,
+        (None, Some(source)) => transfer::import(front, source, &query, body).await,
+        _ => Err(ApiError::invalid("one of fromImage and fromSrc must be given")),
+    }
+}
+
+async fn pull(
+    State(front): App,
+    image: &str,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<Response> {
+    let reference = reference(image, query.get("tag"))?;
+    let auth = registry_auth::from_headers(headers)?;
+    let platform = query.get("platform").map(read_platform).transpose()?;
+    let queue = Queue::default();
+    let sink = queue.sink();
+    respond(queue, async move {
+        if reference.tag().is_none() && reference.digest().is_none() {
+            pull_all(&front, &reference, &auth, platform.as_ref(), &sink).await?;
+        } else {
+            pull_one(&front, &reference, &auth, platform.as_ref(), sink).await?;
+        }
+        Ok(Vec::<Value>::new())
+    })
+    .await
+}
+
+/// The reference of `fromImage` and `tag`; the tag may be a digest.
+fn reference(image: &str, tag: Option<&str>) -> Result<Reference> {
+    let reference = Reference::parse(image)?;
+    match tag {
+        None => Ok(reference),
+        Some(tag) if tag.contains(':') => {
+            let digest: Digest = tag.parse()?;
+            Ok(reference.with_digest(digest))
+        }
+        Some(tag) => Ok(reference.with_tag(tag)?),
+    }
+}
+
+/// Reads `linux/amd64`.
+///
+/// # Errors
+/// `Invalid` with Docker's text.
+pub(super) fn read_platform(text: &str) -> Result<Platform> {
+    Platform::parse(text).ok_or_else(|| {
+        ApiError::invalid(format!("{text:?} is an invalid OS component of {text:?}: invalid platform"))
+    })
+}
+
+async fn pull_one(
+    front: &Arc<Front>,
+    reference: &Reference,
+    auth: &Auth,
+    platform: Option<&Platform>,
+    sink: ProgressSink,
+) -> Result<()> {
+    front.images.pull(reference, auth, platform, sink).await?;
+    let name = reference.familiar();
+    front.tell(ObjectType::Image, "pull", &name, &[("name", &reference.familiar_name())]);
+    Ok(())
+}
+
+async fn pull_all(
+    front: &Arc<Front>,
+    repository: &Reference,
+    auth: &Auth,
+    platform: Option<&Platform>,
+    sink: &ProgressSink,
+) -> Result<()> {
+    for tag in front.images.remote_tags(repository, auth).await? {
+        let reference = repository.with_tag(&tag)?;
+        pull_one(front, &reference, auth, platform, Arc::clone(sink)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Images as archives: save, load, import.
+
+use std::io::{self, Read, Write};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::Response;
+use futures_util::TryStreamExt;
+use serde_json::json;
+use shoal_engine::events::ObjectType;
+use shoal_image::{ImportOptions, Progress};
+use shoal_model::Reference;
+use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
+
+use super::super::body;
+use super::super::error::{ApiError, Result};
+use super::super::front::{App, SharedFront};
+use super::super::progress::{Queue, respond};
+use super::super::query::Query;
+use super::changes;
+use super::pull::read_platform;
+use super::tag::target;
+
+/// What waits between the thread that writes an archive and its client.
+const BUFFER: usize = 256 << 10;
+
+/// `GET /images/get?names=…`.
+pub(super) async fn save_several(State(front): App, query: Query) -> Result<Response> {
+    query.refuse(&["platform"])?;
+    let names: Vec<String> = query.all("names").flat_map(|names| names.split(',')).map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err(ApiError::invalid("no image names given"));
+    }
+    stream_archive(front, names).await
+}
+
+/// `GET /images/{name}/get`.
+pub(super) async fn save(State(front): App, name: String) -> Result<Response> {
+    stream_archive(front, vec![name]).await
+}
+
+async fn stream_archive(front: SharedFront, names: Vec<String>) -> Result<Response> {
+    for name in &names {
+        // A missing image is an error of its own, not a broken archive.
+        front.images.resolve(name)?;
+    }
+    let (ours, theirs) = tokio::io::duplex(BUFFER);
+    let tasks = front.tasks.clone();
+    tasks.spawn_blocking(move || {
+        let mut writer = SyncIoBridge::new(ours);
+        let mut buffered = io::BufWriter::with_capacity(BUFFER, &mut writer);
+        let written = front.images.save(&names, &mut buffered);
+        let flushed = buffered.flush();
+        drop(buffered);
+        match (written, flushed) {
+            (Ok(()), Ok(())) => drop(writer.shutdown()),
+            (Err(error), _) => tracing::info!(%error, "an archive was not sent to its end"),
+            (Ok(()), Err(error)) => tracing::debug!(%error, "the client left during an archive"),
+        }
+    });
+    let stream = ReaderStream::with_capacity(theirs, BUFFER);
+    Ok(body::streamed("application/x-tar", Body::from_stream(stream)))
+}
+
+/// `POST /images/load`.
+pub(super) async fn load(State(front): App, query: Query, body: Body) -> Result<Response> {
+    query.refuse(&["platform"])?;
+    let quiet = query.flag("quiet");
+    let queue = Queue::default();
+    let sink = queue.sink();
+    let sink: shoal_image::ProgressSink = std::sync::Arc::new(move |event| {
+        if !quiet || matches!(event, Progress::Loaded(_)) {
+            sink(event);
+        }
+    });
+    let reader = blocking_reader(body);
+    respond(queue, async move {
+        let images = front.blocking(move |front| front.images.load(reader, sink)).await?;
+        for image in images {
+            let name = image.repo_tags.first().map_or(image.id.as_str(), String::as_str);
+            front.tell(ObjectType::Image, "load", image.id.as_str(), &[("name", name)]);
+        }
+        Ok(Vec::new())
+    })
+    .await
+}
+
+/// `POST /images/create?fromSrc=-`.
+pub(super) async fn import(
+    State(front): App,
+    source: &str,
+    query: &Query,
+    body: Body,
+) -> Result<Response> {
+    if source != "-" {
+        return Err(ApiError::unsupported("importing from a URL"));
+    }
+    let target: Option<Reference> =
+        query.get("repo").map(|repository| target(repository, query.get("tag"))).transpose()?;
+    let options = ImportOptions {
+        config: changes::read(query.all("changes"))?,
+        message: query.get("message").unwrap_or("Imported from -").to_owned(),
+        platform: query.get("platform").map(read_platform).transpose()?,
+        created: front.now(),
+    };
+    let reader = blocking_reader(body);
+    let work = move |front: &super::super::front::Front| {
+        front.images.import(reader, options, target.as_ref())
+    };
+    let image = front.blocking(work).await?;
+    front.tell(ObjectType::Image, "import", image.id.as_str(), &[("name", image.id.as_str())]);
+    let line = json!({ "status": image.id.as_str() });
+    Ok(body::lines(futures_util::stream::iter([line])))
+}
+
+/// A request's body for a thread that blocks while it reads.
+pub(crate) fn blocking_reader(body: Body) -> impl Read + Send + 'static {
+    let stream = body.into_data_stream().map_err(io::Error::other);
+    let stream: std::pin::Pin<Box<dyn futures_util::Stream<Item = io::Result<Bytes>> + Send>> =
+        Box::pin(stream);
+    SyncIoBridge::new(StreamReader::new(stream))
+}

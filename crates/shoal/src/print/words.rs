@@ -1,0 +1,91 @@
+//! Times, sizes and ids in docker's words.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use shoal_model::Timestamp;
+
+/// "3 minutes", as docker says it.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours) = (seconds / 60, (duration.as_secs_f64() / 3600.0).round() as u64);
+    match seconds {
+        0 => "Less than a second".to_owned(),
+        1 => "1 second".to_owned(),
+        2..60 => format!("{seconds} seconds"),
+        60..120 => "About a minute".to_owned(),
+        120..3600 => format!("{minutes} minutes"),
+        _ if hours == 1 => "About an hour".to_owned(),
+        _ if hours < 48 => format!("{hours} hours"),
+        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
+        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
+        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", hours / 24 / 365),
+    }
+}
+
+/// "3 minutes ago", for a time in any of Docker's forms; nothing for no time.
+pub(crate) fn ago(time: &Value, now: Timestamp) -> String {
+    let then = match time {
+        Value::Number(seconds) => seconds.as_i64().map(Timestamp::from_seconds),
+        Value::String(text) => Timestamp::parse(text).ok(),
+        _ => None,
+    };
+    match then.filter(|then| then.seconds() > 0) {
+        Some(then) => format!("{} ago", duration(now.since(then))),
+        None => String::new(),
+    }
+}
+
+/// The first 12 characters of an id, without its algorithm.
+pub(crate) fn short(id: &str) -> String {
+    let id = id.split_once(':').map_or(id, |(_, hex)| hex);
+    id.chars().take(12).collect()
+}
+
+/// Cuts a text for a table column.
+pub(crate) fn ellipsis(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain("…".chars()).collect()
+}
+
+/// The moment, from the machine's clock.
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanos = since.map(|since| since.as_nanos()).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+}
+
+/// The text member `key` of a document; empty if there is none.
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_dockers() {
+        for (seconds, want) in [
+            (0, "Less than a second"),
+            (59, "59 seconds"),
+            (90, "About a minute"),
+            (600, "10 minutes"),
+            (3600, "About an hour"),
+            (7200, "2 hours"),
+            (86400 * 3, "3 days"),
+            (86400 * 21, "3 weeks"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(seconds)), want);
+        }
+    }
+
+    #[test]
+    fn ids_and_texts_are_cut() {
+        assert_eq!(short("sha256:0123456789abcdef"), "0123456789ab");
+        assert_eq!(ellipsis("abcdef", 4), "abc…");
+    }
+}
