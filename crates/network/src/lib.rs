@@ -8,16 +8,23 @@
 //!
 //! Must not know: containers beyond their id and name, images, the cluster.
 
+mod bridge;
 mod config;
+mod dns;
 mod error;
+mod firewall;
+mod ipam;
+mod link;
 mod mac;
+mod networks;
+mod ports;
 mod request;
+mod routes;
 mod spec;
 mod state;
+mod store;
 mod subnet;
-
-mod dns;
-mod networks;
+mod sysctl;
 
 pub use config::{AddressPool, NetworkConfig};
 pub use dns::{

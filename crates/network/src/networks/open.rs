@@ -1,0 +1,148 @@
+//! Bringing the node's networks up, after a restart of the daemon as after a
+//! reboot: from what is stored to what the kernel has, whatever it has now.
+
+use std::{
+    net::{Ipv4Addr, UdpSocket},
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use shoal_model::{NetworkId, Timestamp};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    BUILDERS, Networks, create,
+    kernel::Kernel,
+    pool::Pool,
+    state::{Live, State},
+};
+use crate::{
+    NetworkConfig, NetworkError, Result,
+    bridge::Bridge,
+    dns::{names::Names, server::Resolver},
+    firewall::{apply::Firewall, rules::Rules},
+    ipam::Allocator,
+    link::name::BRIDGE_PREFIX_MAX_BYTES,
+    spec::Network,
+    store::{self, Contents, Forwarding, Store},
+    sysctl,
+};
+
+pub(super) async fn open(root: &Path, config: NetworkConfig) -> Result<Arc<Networks>> {
+    if config.bridge_prefix.len() > BRIDGE_PREFIX_MAX_BYTES {
+        let text = format!("bridge prefix {:?} is too long", config.bridge_prefix);
+        return Err(NetworkError::Invalid(text));
+    }
+    let root = root.to_owned();
+    let settings = config.clone();
+    let prepared = tokio::task::spawn_blocking(move || prepare(&root, &settings)).await;
+    let (store, state, kernel) = match prepared {
+        Ok(result) => result?,
+        Err(error) => return Err(NetworkError::system("open networks", error.into())),
+    };
+    let tasks = TaskTracker::new();
+    let rules = Rules {
+        bridges: state.bridge_rules(),
+        ports: Default::default(),
+        router: state.forwarding.before,
+    };
+    let firewall = Firewall::start(config.nft.clone(), rules, &tasks);
+    let names = Arc::new(Names::default());
+    let resolver = Resolver::new(Arc::clone(&names), config.resolv_conf.clone(), tasks.clone());
+    Ok(Arc::new(Networks {
+        pool: Pool::new(config.pool_size),
+        config,
+        store,
+        state: Mutex::new(state),
+        kernel: Arc::new(kernel),
+        firewall,
+        ports: Arc::default(),
+        names,
+        resolver,
+        changing: tokio::sync::Mutex::default(),
+        turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+        deal: Default::default(),
+        builders: Semaphore::new(BUILDERS),
+        tasks,
+        stop: CancellationToken::new(),
+    }))
+}
+
+/// Reads the file and sees to the kernel's side.
+fn prepare(root: &Path, config: &NetworkConfig) -> Result<(Store, State, Kernel)> {
+    let store = Store::open(root)?;
+    let Contents { forwarding, networks } = store.load()?;
+    let kernel = Kernel::open()?;
+    let mut state = State { forwarding: forward(forwarding)?, ..State::default() };
+    for network in networks {
+        admit(&mut state, follow_config(network, config), config)?;
+    }
+    for network in create::predefined(&state, config, now(), new_id)? {
+        admit(&mut state, network, config)?;
+    }
+    store.save(&state.forwarding, state.stored())?;
+    for bridge in state.bridges() {
+        replace_stale(&kernel, bridge)?;
+        kernel.ensure_bridge(bridge)?;
+    }
+    Ok((store, state, kernel))
+}
+
+fn admit(state: &mut State, network: Network, config: &NetworkConfig) -> Result<()> {
+    let bridge = Bridge::of(&network, config)?.map(Arc::new);
+    let addresses = network.ipam.pools.first().map(Allocator::new);
+    let live = Live { bridge: bridge.zip(addresses), network: Arc::new(network), leaving: false };
+    state.networks.insert(live.network.id.clone(), live);
+    Ok(())
+}
+
+/// What the configuration says about the default bridge goes before what is
+/// stored.
+fn follow_config(mut network: Network, config: &NetworkConfig) -> Network {
+    if network.name == "bridge" {
+        network.options = Bridge::default_options(config);
+        if let (Some((gateway, subnet)), Some(pool)) =
+            (config.default_subnet, network.ipam.pools.first_mut())
+        {
+            pool.gateway = gateway;
+            pool.subnet = subnet;
+        }
+    }
+    network
+}
+
+/// A bridge of an earlier configuration has an address of its own that would
+/// stay beside the new one.
+fn replace_stale(kernel: &Kernel, bridge: &Bridge) -> Result<()> {
+    if kernel.has_link(&bridge.link) && !is_own_address(bridge.gateway) {
+        kernel.delete_link(&bridge.link)?;
+    }
+    Ok(())
+}
+
+/// Whether the node has this address: only then can a socket have it.
+fn is_own_address(address: Ipv4Addr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// Lets the node forward packets and remembers whether it did before.
+fn forward(stored: Forwarding) -> Result<Forwarding> {
+    let place = store::place();
+    let now = sysctl::enable_forwarding()?;
+    // Only the first look since boot tells; later ones see our own doing.
+    Ok(if stored.place == place { stored } else { Forwarding { place, before: now } })
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn new_id() -> Result<NetworkId> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| NetworkError::system("draw a network's id", std::io::Error::other(e)))?;
+    Ok(NetworkId::from_bytes(bytes))
+}
