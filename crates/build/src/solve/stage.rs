@@ -1,0 +1,274 @@
+//! One stage from its `FROM` to its last instruction.
+
+use std::sync::Arc;
+
+use shoal_image::ProgressSink;
+use shoal_model::{Digest, Platform};
+use tokio::sync::mpsc;
+
+use super::{Shared, copy, run, total_steps};
+use crate::{
+    BuildError, CachedStep, Event, ResolveImage, Worker, WorkerError,
+    cache_key::CacheKey,
+    dockerfile::{self, Command, Instruction},
+    graph::{Base, CopyFrom},
+    stage::{self, Change, Scope, State, Step},
+    support,
+};
+
+/// Events of a pull that may wait for the reader; what is more is left out, as
+/// the next one says the same with newer numbers.
+const PULL_EVENTS: usize = 256;
+
+/// A stage while it is being built.
+pub(super) struct Stage<W> {
+    pub(super) shared: Arc<Shared<W>>,
+    pub(super) index: usize,
+    pub(super) state: State,
+    /// The line of the instruction, for errors.
+    pub(super) line: usize,
+}
+
+/// Builds a stage and puts its result where the others find it.
+pub(super) async fn run<W: Worker>(shared: Arc<Shared<W>>, index: usize) -> Result<(), BuildError> {
+    match build(&shared, index).await {
+        Ok(state) => {
+            shared.results[index].send_replace(Some(Arc::new(state)));
+            shared.order.finish(index).await
+        }
+        Err(error) => {
+            // The reader may be gone; the error that ended the build counts.
+            let _ = shared.order.fail(index).await;
+            Err(error)
+        }
+    }
+}
+
+async fn build<W: Worker>(shared: &Arc<Shared<W>>, index: usize) -> Result<State, BuildError> {
+    let graph = &shared.graph;
+    for needed in &graph.stages[index].needs {
+        result(shared, *needed).await;
+    }
+    let total = total_steps(graph, &shared.request);
+    let first = graph.first_step(index);
+    let definition = &graph.stages[index];
+    let send = |event| shared.order.send(index, event);
+    send(Event::Step { number: first, total, text: definition.from.source.clone() }).await?;
+    let state = base(shared, index).await?;
+    let mut stage = Stage { shared: shared.clone(), index, state, line: definition.from.line };
+    let has_base = !matches!(definition.base, Base::Scratch);
+    if has_base {
+        send(Event::StepDone(stage.state.id())).await?;
+    }
+    stage.triggers().await?;
+    for (offset, instruction) in definition.instructions.iter().enumerate() {
+        let number = first + 1 + offset;
+        send(Event::Step { number, total, text: instruction.source.clone() }).await?;
+        stage.line = instruction.line;
+        stage.step(&instruction.command).await?;
+    }
+    if index == graph.target && !shared.request.labels.is_empty() {
+        stage.labels(total).await?;
+    }
+    Ok(stage.state)
+}
+
+/// Waits for the result of an earlier stage, which is being built.
+pub(super) async fn result<W>(shared: &Shared<W>, index: usize) -> Arc<State> {
+    let mut receiver = shared.results[index].subscribe();
+    loop {
+        if let Some(state) = receiver.borrow_and_update().clone() {
+            return state;
+        }
+        // The senders live as long as `shared`; a stage that fails ends the
+        // whole build, this wait included.
+        let _ = receiver.changed().await;
+    }
+}
+
+async fn base<W: Worker>(shared: &Arc<Shared<W>>, index: usize) -> Result<State, BuildError> {
+    let definition = &shared.graph.stages[index];
+    let platform = &definition.platform;
+    match &definition.base {
+        Base::Scratch => Ok(State::scratch(platform)),
+        Base::Stage(base) => Ok(State::stage(&*result(shared, *base).await)),
+        Base::Image(name) => resolve(shared, index, name, platform).await,
+    }
+}
+
+/// Finds an image, its pull shown as it goes.
+pub(super) async fn resolve<W: Worker>(
+    shared: &Arc<Shared<W>>,
+    index: usize,
+    name: &str,
+    platform: &Platform,
+) -> Result<State, BuildError> {
+    let image = ResolveImage {
+        name: name.to_owned(),
+        platform: platform.clone(),
+        pull: shared.request.pull,
+    };
+    let (sender, mut events) = mpsc::channel(PULL_EVENTS);
+    // A sink must not block: an event that finds no place is left out.
+    let sink: ProgressSink = Arc::new(move |progress| drop(sender.try_send(progress)));
+    let resolving = shared.worker.resolve(image, sink);
+    let forwarding = async {
+        while let Some(progress) = events.recv().await {
+            shared.order.send(index, Event::Pull(progress)).await?;
+        }
+        Ok::<(), BuildError>(())
+    };
+    // The sink dies with the worker's future, which ends the forwarding.
+    let (base, forwarded) = tokio::join!(resolving, forwarding);
+    forwarded?;
+    let base = base?;
+    Ok(State::image(&base.id, base.config, platform))
+}
+
+impl<W: Worker> Stage<W> {
+    pub(super) async fn send(&self, event: Event) -> Result<(), BuildError> {
+        self.shared.order.send(self.index, event).await
+    }
+
+    pub(super) fn wrong(&self, message: impl Into<String>) -> BuildError {
+        BuildError::Instruction { line: self.line, message: message.into() }
+    }
+
+    /// Runs the `ONBUILD` triggers of the base.
+    async fn triggers(&mut self) -> Result<(), BuildError> {
+        let triggers = self.state.take_triggers();
+        if triggers.is_empty() {
+            return Ok(());
+        }
+        self.send(Event::Triggers(triggers.len())).await?;
+        for text in triggers {
+            let trigger: Instruction =
+                dockerfile::parse_trigger(&text).map_err(|error| self.wrong(error.message))?;
+            support::check_command(
+                &trigger.command,
+                &Instruction { line: self.line, ..trigger.clone() },
+            )?;
+            match trigger.command {
+                Command::From(_) | Command::Maintainer(_) | Command::Onbuild(_) => {
+                    let name = trigger.command.name();
+                    return Err(self.wrong(format!("{name} isn't allowed as an ONBUILD trigger")));
+                }
+                command => self.step(&command).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The labels of the request, as one more step.
+    async fn labels(&mut self, total: usize) -> Result<(), BuildError> {
+        let labels: Vec<_> = self.shared.request.labels.clone().into_iter().collect();
+        let change = Change::Label(labels);
+        self.send(Event::Step { number: total, total, text: change.comment() }).await?;
+        self.change(&change).await
+    }
+
+    async fn step(&mut self, command: &Command) -> Result<(), BuildError> {
+        let shared = self.shared.clone();
+        let scope = Scope {
+            build_args: &shared.request.build_args,
+            global_args: &shared.global_args,
+            escape: shared.graph.escape,
+        };
+        let step =
+            stage::resolve(command, &self.state, scope).map_err(|message| self.wrong(message))?;
+        match step {
+            Step::Change(change) => self.change(&change).await,
+            Step::Workdir(path) => copy::workdir(self, path).await,
+            Step::Copy(step) => copy::copy(self, step).await,
+            Step::Run { arguments, scripts, network } => {
+                run::run(self, arguments, scripts, network).await
+            }
+        }
+    }
+
+    /// A step that touches no file.
+    async fn change(&mut self, change: &Change) -> Result<(), BuildError> {
+        let comment = change.comment();
+        let mut parts = vec!["change", comment.as_str()];
+        // The value an ARG gets is no part of its text, and does count.
+        let values: Vec<String> = match change {
+            Change::Arg { values, .. } => values.iter().map(|value| format!("{value:?}")).collect(),
+            _ => Vec::new(),
+        };
+        parts.extend(values.iter().map(String::as_str));
+        let key = self.state.key.step(parts);
+        let mut slot = self.shared.once.step(&key).await;
+        let found = match self.find(&key, slot.as_ref()).await? {
+            Some(found) => found,
+            None => self.remember(&key, None).await?,
+        };
+        *slot = Some(found.clone());
+        drop(slot);
+        change.apply(&mut self.state);
+        self.finish(key, &found, nop(&self.state, &format!(" {comment}"))).await
+    }
+
+    /// The result of a step from this build or an earlier one.
+    pub(super) async fn find(
+        &self,
+        key: &CacheKey,
+        in_this_build: Option<&CachedStep>,
+    ) -> Result<Option<CachedStep>, BuildError> {
+        let found = match in_this_build {
+            Some(found) => Some(found.clone()),
+            None if self.shared.request.no_cache => None,
+            None => self.shared.worker.cached(key).await?,
+        };
+        if found.is_some() {
+            self.send(Event::CacheHit).await?;
+        }
+        Ok(found)
+    }
+
+    /// Remembers what a step gave, as of now.
+    pub(super) async fn remember(
+        &self,
+        key: &CacheKey,
+        layer: Option<Digest>,
+    ) -> Result<CachedStep, WorkerError> {
+        let created = self.shared.worker.now().rfc3339_nano();
+        let step = CachedStep { layer, created, other: Default::default() };
+        self.shared.worker.remember(key, &step).await?;
+        Ok(step)
+    }
+
+    /// Goes on to the next step.
+    pub(super) async fn finish(
+        &mut self,
+        key: CacheKey,
+        step: &CachedStep,
+        created_by: String,
+    ) -> Result<(), BuildError> {
+        self.state.advance(key, step.layer.as_ref(), &step.created, created_by);
+        self.send(Event::StepDone(self.state.id())).await
+    }
+
+    /// The state of what `COPY --from` names.
+    pub(super) async fn source(&self, name: &str) -> Result<Arc<State>, BuildError> {
+        let from = self.shared.graph.copy_from(self.index, name).map_err(|m| self.wrong(m))?;
+        match from {
+            CopyFrom::Stage(stage) if !self.shared.graph.needed.contains(&stage) => {
+                Err(BuildError::Unsupported {
+                    line: self.line,
+                    what: format!("a trigger with --from={name}, a stage nothing else needs,"),
+                })
+            }
+            CopyFrom::Stage(stage) => Ok(result(&self.shared, stage).await),
+            CopyFrom::Image(name) => {
+                let platform = &self.shared.graph.stages[self.index].platform;
+                resolve(&self.shared, self.index, &name, platform).await.map(Arc::new)
+            }
+        }
+    }
+}
+
+/// The history line of what ran no process. Docker puts one blank before the
+/// instructions that copy and two before the others.
+pub(super) fn nop(state: &State, comment: &str) -> String {
+    format!("{} #(nop) {comment}", state.shell().join(" "))
+}

@@ -1,0 +1,142 @@
+//! Files below one directory, reached through descriptors only.
+//!
+//! Both sides of a copy are untrusted: the context comes from a client, the
+//! root file system from an image. Every path is resolved by the kernel with
+//! `openat2(RESOLVE_IN_ROOT)`, so that `..` and symbolic links, absolute ones
+//! too, end at the root; what is then created is created with `*at` calls in
+//! the directory found.
+
+mod copy;
+mod remove;
+mod walk;
+mod write;
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Component, Path, PathBuf},
+};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use crate::ignore::Ignore;
+
+pub(crate) use copy::{CopyOptions, copy_into};
+pub(crate) use remove::entry as remove_entry;
+pub(crate) use walk::{Walk, checksum, walk};
+pub(crate) use write::{Attributes, Owner, put_directory, put_file, put_link, put_special};
+
+/// Tries of a path that others rename under us; the kernel then says EAGAIN.
+const RESOLVE_TRIES: usize = 32;
+
+/// A directory and everything below it.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    root: OwnedFd,
+}
+
+impl Tree {
+    /// The tree below an open directory.
+    pub(crate) fn new(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
+    /// The tree below a directory of the host.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+        Ok(Self::new(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// Opens what a path leads to, links followed unless `flags` say otherwise.
+    pub(crate) fn resolve(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        for _ in 0..RESOLVE_TRIES {
+            match rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), how)
+            {
+                Err(Errno::AGAIN) => {}
+                other => return Ok(other?),
+            }
+        }
+        Err(Errno::AGAIN.into())
+    }
+
+    /// Opens a directory.
+    pub(crate) fn directory(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.resolve(path, OFlags::DIRECTORY | OFlags::RDONLY)
+    }
+
+    /// What a path leads to, links followed.
+    pub(crate) fn stat(&self, path: &Path) -> io::Result<Stat> {
+        Ok(rustix::fs::fstat(self.resolve(path, OFlags::PATH)?)?)
+    }
+
+    /// The whole of a regular file, if it is no longer than `limit` bytes.
+    pub(crate) fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        use std::io::Read as _;
+        // A pipe in the place of the file must not block.
+        let file = self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        if kind(&rustix::fs::fstat(&file)?) != FileType::RegularFile {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        std::fs::File::from(file).take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(io::Error::other(format!("longer than {limit} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    /// The directory itself.
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+}
+
+/// Removes the files that are to be left out. A directory stays while something
+/// in it stays.
+pub(crate) fn remove_matching(tree: &Tree, ignore: &Ignore) -> io::Result<()> {
+    let mut matching = Vec::new();
+    walk(tree, Path::new(""), &mut |entry| {
+        let matches = ignore.matches(entry.path);
+        if matches {
+            matching.push((entry.path.to_owned(), entry.kind() == FileType::Directory));
+        }
+        let whole = matches && !ignore.has_exceptions();
+        Ok(if whole { Walk::Skip } else { Walk::Enter })
+    })?;
+    for (path, is_directory) in matching.into_iter().rev() {
+        let (parent, name) = tree.parent(&path, Owner::default())?;
+        if is_directory && ignore.has_exceptions() {
+            match rustix::fs::unlinkat(&parent, &name, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOTEMPTY) => {}
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            remove_entry(parent.as_fd(), &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The type of a file.
+pub(crate) fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+/// A path without `.`, `..` and `/` at its front, as if the root were above
+/// it; links are not looked at.
+pub(crate) fn clean(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => out.push(name),
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    out
+}
