@@ -38,6 +38,40 @@ impl Images {
         Self::import(node, &root, Self::BUSYBOX, &["CMD [\"sh\"]", "ENV PATH=/bin"]);
     }
 
+    /// Redis from this machine's own, with the libraries it loads, as `redis`.
+    ///
+    /// # Panics
+    /// When redis-server is not installed or the client refuses the image.
+    pub fn redis(node: &Node) {
+        let dir = tempfile::TempDir::with_prefix("shoal-e2e-").expect("a temporary folder");
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("data")).expect("a folder");
+        let program = "/usr/bin/redis-server";
+        let ldd = Program::new("ldd").args([program]).run();
+        let loaded = ldd.ok().lines().filter_map(|line| {
+            let file = line.split("=>").last()?.split_whitespace().next()?;
+            file.starts_with('/').then_some(file)
+        });
+        for file in loaded.chain([program]) {
+            let place = root.join(&file[1..]);
+            fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
+            fs::copy(file, place).expect("a library");
+        }
+        let entry = r#"ENTRYPOINT ["/usr/bin/redis-server","--protected-mode","no","--save",""]"#;
+        Self::import(node, &root, "redis", &[entry, "WORKDIR /data"]);
+    }
+
+    /// The crawler's offline form as a build context below `dir`.
+    ///
+    /// # Panics
+    /// When the example is not where it belongs.
+    pub fn spider(dir: &Path) -> std::path::PathBuf {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/crawler/offline");
+        let context = dir.join("spider");
+        Program::new("cp").args(["-rT"]).arg_path(&example).arg_path(&context).run().ok();
+        context
+    }
+
     /// A folder as an image.
     ///
     /// # Panics

@@ -9,9 +9,11 @@ mod cluster;
 mod images;
 mod logs;
 mod program;
+mod redis;
 mod wait;
 
 pub use cluster::{Cluster, Node};
 pub use images::Images;
 pub use program::{Output, Program, shoal_binary};
+pub use redis::Redis;
 pub use wait::until;
