@@ -8,9 +8,9 @@ use crate::Rng;
 use crate::store::{ApplyError, Change, Store};
 
 /// Bytes of a secret at most (SwarmKit's: it travels in one log entry).
-pub const MAX_SECRET_BYTES: usize = 500 * 1024;
+const MAX_SECRET_BYTES: usize = 500 * 1024;
 /// Bytes of a config at most (SwarmKit's since Engine 20.10 is 1000 KiB).
-pub const MAX_CONFIG_BYTES: usize = 1000 * 1024;
+const MAX_CONFIG_BYTES: usize = 1000 * 1024;
 
 pub(super) fn create_secret(
     view: &Store,

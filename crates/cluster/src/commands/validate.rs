@@ -22,7 +22,7 @@ const MIN_NANO_CPUS: i64 = 1_000_000;
 const MIN_MEMORY_BYTES: i64 = 4 * 1024 * 1024;
 /// Replicas of one service at most. Far beyond what one cluster runs; keeps a
 /// slip of the finger from filling the managers' memory.
-pub const MAX_REPLICAS: u64 = 100_000;
+const MAX_REPLICAS: u64 = 100_000;
 
 /// Checks a service spec; `updated` is the service it is for, if it exists.
 pub(super) fn service(

@@ -1,14 +1,21 @@
-//! What each service needs now.
+//! What each service needs now: which tasks to make, to end, to start and to
+//! forget.
+//!
+//! Each file is one role and looks only at the stored state; they meet in
+//! [`crate::pass::pass`]. Must not know: where a task will run (that is
+//! [`crate::schedule`]).
 
-pub(crate) mod global {
-    pub(crate) fn run(_: &mut crate::pass::Work<'_>, _: &shoal_model::swarm::Service) {}
-}
-pub(crate) mod replicated {
-    pub(crate) fn run(_: &mut crate::pass::Work<'_>, _: &shoal_model::swarm::Service, _: u64) {}
-}
-pub(crate) mod orphan {
-    pub(crate) fn run(_: &mut crate::pass::Work<'_>) {}
-}
-pub(crate) mod reap {
-    pub(crate) fn without_service(_: &mut crate::pass::Work<'_>) {}
-}
+mod dirty;
+pub(crate) mod global;
+mod new_task;
+pub(crate) use new_task::PENDING_MESSAGE;
+pub(crate) mod orphan;
+mod promote;
+pub(crate) mod reap;
+pub(crate) mod replicated;
+mod restart;
+mod slot;
+mod update;
+
+#[cfg(test)]
+mod tests;

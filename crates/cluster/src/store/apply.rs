@@ -277,7 +277,7 @@ impl Store {
     /// Files a new task, sharing the service's spec if it is the same.
     pub(super) fn put_task(&mut self, mut task: Task) -> Arc<Task> {
         if let Some(service) = self.services.get(&task.service_id)
-            && *service.spec.task == *task.spec
+            && service.spec.task == task.spec
         {
             task.spec = Shared::clone(&service.spec.task);
         }

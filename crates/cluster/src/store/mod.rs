@@ -124,4 +124,9 @@ impl Store {
     pub fn services_with_tasks(&self) -> impl Iterator<Item = &ServiceId> {
         self.service_tasks.keys()
     }
+
+    /// Ids of nodes that tasks are bound to, existing or not.
+    pub fn nodes_with_tasks(&self) -> impl Iterator<Item = &SwarmNodeId> {
+        self.node_tasks.keys()
+    }
 }

@@ -44,19 +44,6 @@ impl<I: Ord + Clone, T> Table<I, T> {
     pub(super) fn remove(&mut self, id: &I) -> Option<Arc<T>> {
         Arc::make_mut(&mut self.0).remove(id)
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl<I, T> FromIterator<(I, Arc<T>)> for Table<I, T>
-where
-    I: Ord,
-{
-    fn from_iter<S: IntoIterator<Item = (I, Arc<T>)>>(items: S) -> Self {
-        Self(Arc::new(items.into_iter().collect()))
-    }
 }
 
 /// Ids of tasks by what they belong to.

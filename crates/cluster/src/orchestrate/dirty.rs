@@ -1,0 +1,39 @@
+//! Whether a task is still what its service's spec asks for.
+
+use shoal_model::swarm::{Placement, Service, Shared, Task, TaskSpec};
+
+use crate::{schedule, store::Store};
+
+/// Whether the task must be replaced to meet the service's spec.
+pub(super) fn is_dirty(view: &Store, service: &Service, task: &Task) -> bool {
+    if task.spec_version == service.spec_version {
+        return false;
+    }
+    let wanted_endpoint = service.spec.endpoint.as_ref();
+    let has_endpoint = task.endpoint.as_ref().map(|endpoint| &endpoint.spec);
+    if has_endpoint != wanted_endpoint {
+        return true;
+    }
+    let (has, wanted) = (&task.spec, &service.spec.task);
+    if Shared::same(has, wanted) || has == wanted {
+        return false;
+    }
+    !stands_well_anyway(view, task, wanted)
+}
+
+/// Only the constraints changed, and the task's node meets the new ones.
+fn stands_well_anyway(view: &Store, task: &Task, wanted: &TaskSpec) -> bool {
+    let constraints = wanted.placement.as_ref().map_or(&[][..], |p| &p.constraints);
+    let Some(node) = task.node_id.as_ref().and_then(|id| view.node(id)) else { return false };
+    if !schedule::all_met_by(constraints, node) {
+        return false;
+    }
+    without_constraints(&task.spec) == without_constraints(wanted)
+}
+
+fn without_constraints(spec: &TaskSpec) -> TaskSpec {
+    let mut spec = spec.clone();
+    // No placement at all and an empty one ask for the same.
+    spec.placement.get_or_insert_with(Placement::default).constraints.clear();
+    spec
+}

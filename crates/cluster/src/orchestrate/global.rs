@@ -1,0 +1,83 @@
+//! Services with one task on each node that fits.
+
+use std::collections::BTreeMap;
+
+use shoal_model::swarm::{Node, NodeState, Service, Task, TaskOrigin, TaskState};
+
+use super::slot::{Slot, SlotKey, filling, slots};
+use super::{new_task::new_task, promote, reap, restart, update};
+use crate::{
+    pass::{Cause, Work},
+    schedule,
+};
+
+/// Brings a service towards one task per fitting node.
+pub(crate) fn run(work: &mut Work<'_>, service: &Service) {
+    for (key, slot) in &slots(work.view(), service) {
+        restart::run(work, service, key, slot);
+    }
+    let all = slots(work.view(), service);
+    let now = work.now;
+    let mut filled: BTreeMap<SlotKey, Slot> = all
+        .iter()
+        .map(|(key, slot)| (key.clone(), filling(slot, service, now)))
+        .filter(|(_, tasks)| !tasks.is_empty())
+        .collect();
+
+    retire(work, service, &mut filled);
+    if update::run(work, service, &filled) == update::After::LookAgain {
+        return;
+    }
+    fill(work, service, &filled, &all);
+
+    for slot in slots(work.view(), service).values() {
+        promote::run(work, service, slot);
+        reap::run(work, service, slot);
+    }
+}
+
+/// Ends tasks on nodes that are no longer meant.
+fn retire(work: &mut Work<'_>, service: &Service, filled: &mut BTreeMap<SlotKey, Slot>) {
+    let view = work.view().clone();
+    filled.retain(|key, slot| {
+        let SlotKey::Node(id) = key else { return true };
+        let cause = match view.node(id) {
+            None => Cause::NodeGone,
+            Some(node) if node.status.state == NodeState::Down => Cause::NodeDown,
+            Some(node) if node.repels_tasks() => Cause::NodeDrained,
+            Some(node) if !meets(service, node) => Cause::ConstraintsBroken,
+            Some(_) => return true,
+        };
+        for task in slot {
+            work.want(&task.id, TaskState::Shutdown, cause.clone());
+        }
+        false
+    });
+}
+
+/// Makes a task on each fitting node that has none.
+fn fill(
+    work: &mut Work<'_>,
+    service: &Service,
+    filled: &BTreeMap<SlotKey, Slot>,
+    all: &BTreeMap<SlotKey, Slot>,
+) {
+    let nodes: Vec<_> = work.view().nodes().cloned().collect();
+    for node in nodes.iter().filter(|node| node.takes_tasks() && meets(service, node)) {
+        let key = SlotKey::Node(node.id.clone());
+        if filled.contains_key(&key) {
+            continue;
+        }
+        let slot: &[_] = all.get(&key).map_or(&[], Vec::as_slice);
+        let busy =
+            slot.iter().any(|task: &std::sync::Arc<Task>| promote::may_run(work.view(), task));
+        let desired = if busy { TaskState::Ready } else { TaskState::Running };
+        let task = new_task(work, service, &key, TaskOrigin::Fill, desired);
+        work.create_task(task, Cause::NodeWithoutTask);
+    }
+}
+
+fn meets(service: &Service, node: &Node) -> bool {
+    let placement = service.spec.task.placement.as_ref();
+    schedule::all_met_by(placement.map_or(&[][..], |p| &p.constraints), node)
+}

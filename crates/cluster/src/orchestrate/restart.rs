@@ -1,0 +1,119 @@
+//! What follows when a task ends, or its node no longer suits it.
+//!
+//! The attempts made are counted from the stored tasks of the place (the
+//! history keeps enough of them), the delay runs in the new task's
+//! `start_after`: a new leader goes on where the old one stopped.
+
+use std::sync::Arc;
+
+use shoal_model::Timestamp;
+use shoal_model::swarm::{RestartCondition, RestartPolicy, Service, Task, TaskOrigin, TaskState};
+
+use super::{
+    new_task::new_task,
+    slot::{Slot, SlotKey},
+};
+use crate::{
+    pass::{Cause, Work},
+    schedule,
+};
+
+/// Ends what ended or must leave its node, and makes what follows.
+pub(super) fn run(work: &mut Work<'_>, service: &Service, key: &SlotKey, slot: &Slot) {
+    for task in slot.iter().filter(|task| task.is_wanted()) {
+        let Some(reason) = reason(work, service, task) else { continue };
+        let follows = follows(task, slot, work.now);
+        let cause = match (&reason, follows) {
+            (Reason::Ended, true) => Cause::Restarted,
+            (Reason::Ended, false) => Cause::Ended,
+            (Reason::Moved(cause), _) => cause.clone(),
+        };
+        // In the middle of an update the place may have two: what follows
+        // the older one is there already.
+        let newest = slot.iter().rfind(|other| other.is_wanted());
+        let is_newest = newest.is_some_and(|newest| newest.id == task.id);
+        if follows && is_newest && stays_in_place(&reason, key) {
+            // Made first: should only this much of the plan come through,
+            // the delay is not lost.
+            let next = successor(work, service, key, task, &reason);
+            work.create_task(next, cause.clone());
+        }
+        work.want(&task.id, TaskState::Shutdown, cause);
+    }
+}
+
+enum Reason {
+    Ended,
+    Moved(Cause),
+}
+
+/// Why the task cannot stay as it is, if so.
+fn reason(work: &Work<'_>, service: &Service, task: &Task) -> Option<Reason> {
+    if task.status.state.is_terminal() {
+        return Some(Reason::Ended);
+    }
+    let id = task.node_id.as_ref()?;
+    let Some(node) = work.view().node(id) else { return Some(Reason::Moved(Cause::NodeGone)) };
+    if node.repels_tasks() {
+        let down = node.status.state == shoal_model::swarm::NodeState::Down;
+        return Some(Reason::Moved(if down { Cause::NodeDown } else { Cause::NodeDrained }));
+    }
+    let placement = task.spec.placement.as_ref();
+    let constraints = placement.map_or(&[][..], |placement| &placement.constraints);
+    // Tasks of an older spec are the updater's business.
+    let current = task.spec_version == service.spec_version;
+    (current && !schedule::all_met_by(constraints, node))
+        .then_some(Reason::Moved(Cause::ConstraintsBroken))
+}
+
+/// A task of a global service never moves: it belongs to its node.
+fn stays_in_place(reason: &Reason, key: &SlotKey) -> bool {
+    matches!((reason, key), (Reason::Ended, _) | (_, SlotKey::Replica(_)))
+}
+
+fn successor(
+    work: &mut Work<'_>,
+    service: &Service,
+    key: &SlotKey,
+    ended: &Arc<Task>,
+    reason: &Reason,
+) -> Task {
+    let origin = match reason {
+        Reason::Ended => TaskOrigin::Restart,
+        Reason::Moved(_) => TaskOrigin::Move,
+    };
+    let mut next = new_task(work, service, key, origin, TaskState::Ready);
+    // The delay keeps a crashing program from eating a machine. A task that
+    // only lost its place has done nothing wrong.
+    let delay = policy(ended).delay();
+    if matches!(reason, Reason::Ended) && !delay.is_zero() {
+        next.start_after = Some(work.now + delay);
+    }
+    next
+}
+
+/// Whether the restart policy wants another task after this one.
+pub(super) fn follows(task: &Task, slot: &Slot, now: Timestamp) -> bool {
+    let policy = policy(task);
+    let succeeded = task.status.state == TaskState::Complete;
+    let wanted = match policy.condition {
+        RestartCondition::Any => true,
+        RestartCondition::OnFailure => !succeeded,
+        RestartCondition::None => false,
+    };
+    if !wanted || policy.max_attempts == 0 {
+        return wanted;
+    }
+    let since = policy.window().map(|window| now - window);
+    let attempts = slot
+        .iter()
+        .filter(|other| other.origin == TaskOrigin::Restart)
+        .filter(|other| other.spec_version == task.spec_version)
+        .filter(|other| since.is_none_or(|since| other.meta.created_at >= since))
+        .count();
+    (attempts as u64) < policy.max_attempts
+}
+
+pub(super) fn policy(task: &Task) -> RestartPolicy {
+    task.spec.restart.clone().unwrap_or_default()
+}

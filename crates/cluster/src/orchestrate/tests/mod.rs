@@ -1,0 +1,7 @@
+//! What passes plan, as text.
+
+mod global;
+mod lost_nodes;
+mod replicated;
+mod restart;
+mod update;
