@@ -25,6 +25,8 @@ mod progress;
 mod request;
 mod solve;
 mod support;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod tree;
 mod users;
 mod worker;

@@ -191,3 +191,6 @@ fn unused_args(
 async fn send(progress: &mpsc::Sender<Event>, event: Event) -> Result<(), BuildError> {
     progress.send(event).await.map_err(|_| BuildError::Cancelled)
 }
+
+#[cfg(test)]
+mod tests;

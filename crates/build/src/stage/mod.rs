@@ -5,6 +5,7 @@
 //! so is the solver's business.
 
 mod change;
+mod changes;
 mod go_text;
 mod ports;
 mod resolve;
@@ -18,6 +19,7 @@ use shoal_model::{Digest, Platform};
 use crate::{cache_key::CacheKey, graph::PREDEFINED};
 
 pub use change::Change;
+pub use changes::changes;
 pub use resolve::{CopySource, CopyStep, Step};
 pub(crate) use resolve::{Scope, resolve};
 

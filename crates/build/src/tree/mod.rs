@@ -13,7 +13,7 @@ mod write;
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::{Component, Path, PathBuf},
 };
 
@@ -86,11 +86,6 @@ impl Tree {
             return Err(io::Error::other(format!("longer than {limit} bytes")));
         }
         Ok(bytes)
-    }
-
-    /// The directory itself.
-    pub(crate) fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
     }
 }
 
