@@ -11,12 +11,6 @@ pub const DEFAULT_LISTEN_ADDR: &str = "0.0.0.0:2377";
 /// The port used when an address is given without one.
 pub const DEFAULT_CLUSTER_PORT: u16 = 2377;
 
-/// Time between two heartbeats of a worker.
-pub const DEFAULT_HEARTBEAT_PERIOD: Duration = Duration::from_secs(5);
-
-/// A worker that stays silent for this many heartbeat periods is down.
-pub const DEFAULT_HEARTBEAT_MISSES: u32 = 3;
-
 /// How long the dispatcher collects changes for one node before it sends them, measured from
 /// the first change: small, so that a scale-out is quick; not zero, so that 450 tasks travel in
 /// a few messages.
@@ -27,9 +21,6 @@ pub const DEFAULT_STATUS_WINDOW: Duration = Duration::from_millis(10);
 
 /// How long the leader waits for more events before it looks at the cluster again.
 pub const DEFAULT_PASS_DEBOUNCE: Duration = Duration::from_millis(5);
-
-/// The most changes one raft proposal carries; keeps an entry far below any message limit.
-pub const MAX_CHANGES_PER_PROPOSAL: usize = 200;
 
 /// The slow full pass that repairs what events may have missed.
 pub const DEFAULT_FULL_PASS_PERIOD: Duration = Duration::from_secs(30);
@@ -70,16 +61,10 @@ pub const MAX_CONNECTIONS: usize = 4096;
 /// above any assignment set or log batch that is seen in practice.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-/// Lifetime of a node certificate: Docker's 90 days.
-pub const DEFAULT_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
-
-/// Every timer of a node. Tests shorten them; operators rarely touch them.
+/// Every timer of a node; heartbeats and certificate lifetimes are the cluster's settings
+/// ([`shoal_model::swarm::ClusterSpec`]). Tests shorten them; operators rarely touch them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timers {
-    /// Time between two heartbeats of a worker.
-    pub heartbeat_period: Duration,
-    /// Silent periods after which a worker is down.
-    pub heartbeat_misses: u32,
     /// Batching window of assignments.
     pub assignment_window: Duration,
     /// Batching window of status updates on the manager.
@@ -100,8 +85,6 @@ pub struct Timers {
     pub join_timeout: Duration,
     /// Time limit of a TLS handshake.
     pub handshake_timeout: Duration,
-    /// Lifetime of the certificates a manager issues.
-    pub certificate_lifetime: Duration,
     /// Raft's own timers.
     pub raft: RaftTimers,
 }
@@ -136,8 +119,6 @@ impl Default for RaftTimers {
 impl Default for Timers {
     fn default() -> Self {
         Self {
-            heartbeat_period: DEFAULT_HEARTBEAT_PERIOD,
-            heartbeat_misses: DEFAULT_HEARTBEAT_MISSES,
             assignment_window: DEFAULT_ASSIGNMENT_WINDOW,
             status_window: DEFAULT_STATUS_WINDOW,
             pass_debounce: DEFAULT_PASS_DEBOUNCE,
@@ -148,7 +129,6 @@ impl Default for Timers {
             rpc_timeout: DEFAULT_RPC_TIMEOUT,
             join_timeout: DEFAULT_JOIN_TIMEOUT,
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
-            certificate_lifetime: DEFAULT_CERTIFICATE_LIFETIME,
             raft: RaftTimers::default(),
         }
     }

@@ -105,6 +105,15 @@ pub enum NodeError {
          the background. Use the \"docker info\" command to see the current swarm status of your node."
     )]
     JoinTimeout,
+    /// Not everything that was asked for could be read.
+    #[error(
+        "warning: incomplete log stream. some logs could not be retrieved for the following \
+         reasons: {0}"
+    )]
+    LogGaps(String),
+    /// Too much is going on already.
+    #[error("too many {0} at once")]
+    Busy(&'static str),
     /// Not built yet.
     #[error("{0} is not supported by this version")]
     NotImplemented(String),
@@ -114,9 +123,9 @@ pub enum NodeError {
     /// The named object does not exist; the words are Docker's.
     #[error("{0}")]
     NotFound(String),
-//CMD     /// A command was refused by the cluster's rules.
-//CMD     #[error(transparent)]
-//CMD     Command(#[from] shoal_cluster::CommandError),
+    /// A command was refused by the cluster's rules.
+    #[error(transparent)]
+    Command(#[from] shoal_cluster::CommandError),
     /// Keys or certificates.
     #[error("certificates")]
     Pki(#[from] PkiError),
@@ -169,6 +178,8 @@ impl Classify for NodeError {
             | Self::NothingToLeave
             | Self::LastManager
             | Self::JoinTimeout
+            | Self::LogGaps(_)
+            | Self::Busy(_)
             | Self::Unreachable { .. }
             | Self::Stopping => Kind::Unavailable,
             Self::ManyAddresses(_)
@@ -180,7 +191,7 @@ impl Classify for NodeError {
             Self::NotFound(_) => Kind::NotFound,
             Self::Refused { kind, .. } => *kind,
             Self::NotImplemented(_) => Kind::NotImplemented,
-//CMD             Self::Command(error) => error.kind(),
+            Self::Command(error) => error.kind(),
             Self::Pki(error) => error.kind(),
             Self::Raft(error) => error.kind(),
             Self::Listen { .. } | Self::File { .. } => Kind::Internal,

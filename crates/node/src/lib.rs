@@ -9,8 +9,12 @@
 //! Start reading at [`Node`].
 
 pub mod api;
+mod clock;
 pub mod config;
+mod control;
+pub mod convert;
 mod error;
+mod manager;
 pub mod pki;
 pub mod raft;
 pub mod tls;
@@ -21,4 +25,6 @@ pub use api::{
     ManagerPeer, SwarmInfo,
 };
 pub use config::{NodeConfig, RaftTimers, Timers};
+pub use control::Control;
 pub use error::NodeError;
+pub use manager::LogStream;

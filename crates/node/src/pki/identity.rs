@@ -1,51 +1,23 @@
 //! Who a node is: its key, its certificate, and the name the certificate gives it.
 
-use std::time::Duration;
-
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use shoal_model::Timestamp;
+use shoal_model::swarm::NodeRole;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::root::parse_bundle;
 use super::PkiError;
 
-/// What a node may do, as its certificate says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Runs tasks.
-    Worker,
-    /// Holds the cluster's state; runs tasks, too.
-    Manager,
-}
-
-impl Role {
-    /// The organisational unit in the certificate.
-    pub fn unit(self) -> &'static str {
-        match self {
-            Self::Worker => "swarm-worker",
-            Self::Manager => "swarm-manager",
-        }
-    }
-
-    fn from_unit(unit: &str) -> Option<Self> {
-        match unit {
-            "swarm-worker" => Some(Self::Worker),
-            "swarm-manager" => Some(Self::Manager),
-            _ => None,
-        }
-    }
-}
-
 /// The subject of a node certificate.
 ///
 /// The parts are texts, not ids of ours: a foreign manager chose them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerName {
     /// O: the cluster.
     pub cluster: String,
     /// OU: the role.
-    pub role: Role,
+    pub role: NodeRole,
     /// CN: the node.
     pub node: String,
 }
@@ -62,7 +34,7 @@ impl PeerName {
         let cluster = only("organization", subject.iter_organization())?;
         let unit = only("organizational unit", subject.iter_organizational_unit())?;
         let node = only("common name", subject.iter_common_name())?;
-        let role = Role::from_unit(&unit).ok_or_else(|| {
+        let role = role_of(&unit).ok_or_else(|| {
             PkiError::malformed("node certificate", format!("unknown role {unit:?}"))
         })?;
         Ok(Self { cluster, role, node })
@@ -78,6 +50,10 @@ fn only<'a>(
         (Some(Ok(value)), None) if !value.is_empty() => Ok(value.to_owned()),
         _ => Err(PkiError::malformed("node certificate", format!("needs exactly one {what}"))),
     }
+}
+
+fn role_of(unit: &str) -> Option<NodeRole> {
+    [NodeRole::Worker, NodeRole::Manager].into_iter().find(|role| role.organisational_unit() == unit)
 }
 
 /// A key whose certificate is still to be issued.
@@ -176,12 +152,9 @@ impl Identity {
         now >= self.not_after
     }
 
-    /// When to ask for the next certificate: between 50 % and 80 % of the lifetime, the point
-    /// chosen by `dice` so that a cluster's nodes do not all come at once.
-    pub fn renew_at(&self, dice: u8) -> Timestamp {
-        let lifetime = self.not_after.since(self.not_before);
-        let share = 0.5 + 0.3 * f64::from(dice) / f64::from(u8::MAX);
-        self.not_before + Duration::from_secs_f64(lifetime.as_secs_f64() * share)
+    /// From when to when the certificate is valid.
+    pub fn validity(&self) -> (Timestamp, Timestamp) {
+        (self.not_before, self.not_after)
     }
 }
 
@@ -197,13 +170,15 @@ fn check_key(leaf: &X509Certificate<'_>, key_pem: &[u8]) -> Result<(), PkiError>
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::RootCa;
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
     const DAY: Duration = Duration::from_secs(86_400);
 
-    fn name(role: Role) -> PeerName {
+    fn name(role: NodeRole) -> PeerName {
         PeerName { cluster: "c".repeat(25), role, node: "n".repeat(25) }
     }
 
@@ -211,9 +186,9 @@ mod tests {
     fn an_issued_certificate_says_what_swarmkit_says() {
         let root = RootCa::generate(NOW).unwrap();
         let pending = PendingKey::generate().unwrap();
-        let pem = root.issue(pending.csr_pem(), &name(Role::Manager), NOW, DAY).unwrap();
+        let pem = root.issue(pending.csr_pem(), &name(NodeRole::Manager), NOW, DAY).unwrap();
         let identity = pending.complete(&pem).unwrap();
-        assert_eq!(identity.name(), &name(Role::Manager));
+        assert_eq!(identity.name(), &name(NodeRole::Manager));
         assert!(!identity.expired(NOW));
         assert!(identity.expired(NOW + DAY));
         let (_, leaf) = X509Certificate::from_der(&identity.chain[0]).unwrap();
@@ -238,7 +213,7 @@ mod tests {
         let root = RootCa::generate(NOW).unwrap();
         let first = PendingKey::generate().unwrap();
         let second = PendingKey::generate().unwrap();
-        let pem = root.issue(first.csr_pem(), &name(Role::Worker), NOW, DAY).unwrap();
+        let pem = root.issue(first.csr_pem(), &name(NodeRole::Worker), NOW, DAY).unwrap();
         let error = second.complete(&pem).err().unwrap().to_string();
         assert!(error.contains("another key"), "{error}");
     }
@@ -250,27 +225,16 @@ mod tests {
         let mut greedy = CertificateParams::new(vec!["swarm-manager".to_owned()]).unwrap();
         greedy.distinguished_name.push(rcgen::DnType::OrganizationalUnitName, "swarm-manager");
         let csr = greedy.serialize_request(&key).unwrap().pem().unwrap();
-        let pem = root.issue(csr.as_bytes(), &name(Role::Worker), NOW, DAY).unwrap();
+        let pem = root.issue(csr.as_bytes(), &name(NodeRole::Worker), NOW, DAY).unwrap();
         let certificate = parse_bundle(&pem).unwrap();
-        assert_eq!(PeerName::from_certificate(&certificate[0]).unwrap().role, Role::Worker);
+        assert_eq!(PeerName::from_certificate(&certificate[0]).unwrap().role, NodeRole::Worker);
     }
 
     #[test]
     fn garbage_is_no_request() {
         let root = RootCa::generate(NOW).unwrap();
         for csr in [&b""[..], b"\xff\xfe", b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END"] {
-            assert!(root.issue(csr, &name(Role::Worker), NOW, DAY).is_err());
+            assert!(root.issue(csr, &name(NodeRole::Worker), NOW, DAY).is_err());
         }
-    }
-
-    #[test]
-    fn renewal_falls_between_half_and_four_fifths_of_the_lifetime() {
-        let root = RootCa::generate(NOW).unwrap();
-        let pending = PendingKey::generate().unwrap();
-        let pem = root.issue(pending.csr_pem(), &name(Role::Worker), NOW, DAY).unwrap();
-        let identity = pending.complete(&pem).unwrap();
-        assert!(identity.renew_at(0) > NOW + DAY * 4 / 10);
-        assert!(identity.renew_at(0) < identity.renew_at(255));
-        assert!(identity.renew_at(255) < NOW + DAY);
     }
 }

@@ -5,13 +5,13 @@
 
 mod identity;
 mod root;
-mod token;
 
+use sha2::{Digest as _, Sha256};
+use shoal_cluster::ca::JoinToken;
 use shoal_model::{Classify, Kind};
 
-pub use identity::{Identity, PeerName, PendingKey, Role};
+pub use identity::{Identity, PeerName, PendingKey};
 pub use root::{IssuerInfo, RootCa};
-pub use token::{JoinToken, TokenError, join_secret};
 
 /// A key or certificate that cannot be made, read or trusted.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,16 @@ impl Classify for PkiError {
             Self::Make { .. } | Self::Random(_) | Self::Tls(_) => Kind::Internal,
         }
     }
+}
+
+/// A new join token for a cluster whose root certificate is exactly these bytes.
+pub fn join_token(root_pem: &[u8]) -> Result<JoinToken, PkiError> {
+    Ok(JoinToken::new(digest(root_pem), random()?))
+}
+
+/// SHA-256 of a root certificate, as join tokens carry it.
+pub fn digest(root_pem: &[u8]) -> [u8; 32] {
+    Sha256::digest(root_pem).into()
 }
 
 /// `N` bytes from the system's random source.

@@ -12,9 +12,10 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use shoal_model::Timestamp;
+use shoal_model::swarm::NodeRole;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
-use super::{PkiError, Role};
+use super::PkiError;
 
 /// The name of every SwarmKit root.
 const ROOT_NAME: &str = "swarm-ca";
@@ -138,10 +139,10 @@ fn node_params(
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, name.cluster.as_str());
-    params.distinguished_name.push(DnType::OrganizationalUnitName, name.role.unit());
+    params.distinguished_name.push(DnType::OrganizationalUnitName, name.role.organisational_unit());
     params.distinguished_name.push(DnType::CommonName, name.node.as_str());
-    let mut names = vec![name.role.unit(), name.node.as_str()];
-    if name.role == Role::Manager {
+    let mut names = vec![name.role.organisational_unit(), name.node.as_str()];
+    if name.role == NodeRole::Manager {
         names.push(ROOT_NAME);
     }
     for dns in names {

@@ -113,6 +113,10 @@ pub struct BindOptions {
     pub non_recursive: bool,
     #[prost(bool, tag = "3")]
     pub create_mountpoint: bool,
+    #[prost(bool, tag = "4")]
+    pub read_only_non_recursive: bool,
+    #[prost(bool, tag = "5")]
+    pub read_only_force_recursive: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
@@ -220,19 +224,80 @@ pub struct HealthConfig {
     pub start_interval: Option<Duration>,
 }
 
-/// Parts this project does not interpret are kept as bytes, so that they can be refused by name.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Privileges {
-    #[prost(bytes = "vec", optional, tag = "1")]
-    pub credential_spec: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "2")]
-    pub selinux_context: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "3")]
-    pub seccomp: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "4")]
-    pub apparmor: Option<Vec<u8>>,
+    #[prost(message, optional, tag = "1")]
+    pub credential_spec: Option<CredentialSpec>,
+    #[prost(message, optional, tag = "2")]
+    pub selinux_context: Option<SeLinuxContext>,
+    #[prost(message, optional, tag = "3")]
+    pub seccomp: Option<SeccompOptions>,
+    #[prost(message, optional, tag = "4")]
+    pub apparmor: Option<AppArmorOptions>,
     #[prost(bool, tag = "5")]
     pub no_new_privileges: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct CredentialSpec {
+    #[prost(oneof = "credential_spec::Source", tags = "1, 2, 3")]
+    pub source: Option<credential_spec::Source>,
+}
+
+pub mod credential_spec {
+    /// Where the specification is.
+    #[derive(Clone, PartialEq, Eq, prost::Oneof)]
+    pub enum Source {
+        #[prost(string, tag = "1")]
+        File(String),
+        #[prost(string, tag = "2")]
+        Registry(String),
+        #[prost(string, tag = "3")]
+        Config(String),
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct SeLinuxContext {
+    #[prost(bool, tag = "1")]
+    pub disable: bool,
+    #[prost(string, tag = "2")]
+    pub user: String,
+    #[prost(string, tag = "3")]
+    pub role: String,
+    #[prost(string, tag = "4")]
+    pub r#type: String,
+    #[prost(string, tag = "5")]
+    pub level: String,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct SeccompOptions {
+    #[prost(enumeration = "SeccompMode", tag = "1")]
+    pub mode: i32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub profile: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum SeccompMode {
+    Default = 0,
+    Unconfined = 1,
+    Custom = 2,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct AppArmorOptions {
+    #[prost(enumeration = "AppArmorMode", tag = "1")]
+    pub mode: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum AppArmorMode {
+    Default = 0,
+    Disabled = 1,
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
