@@ -31,7 +31,8 @@ impl FromStr for MacAddr {
         let mut bytes = [0; 6];
         let mut parts = text.split([':', '-']);
         for byte in &mut bytes {
-            let part = parts.next().filter(|p| p.len() == 2).ok_or_else(error)?;
+            let part =
+                parts.next().filter(|p| p.len() == 2 && !p.starts_with('+')).ok_or_else(error)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| error())?;
         }
         // Group addresses (lowest bit of the first byte) belong to no card.

@@ -32,7 +32,8 @@ impl Subnet {
         let error = || SubnetError(text.chars().take(80).collect());
         let (address, prefix) = text.split_once('/').ok_or_else(error)?;
         let address: Ipv4Addr = address.parse().map_err(|_| error())?;
-        let prefix = prefix.parse::<u8>().ok().filter(|p| *p <= 32).ok_or_else(error)?;
+        let digits = prefix.bytes().all(|b| b.is_ascii_digit());
+        let prefix = prefix.parse::<u8>().ok().filter(|p| digits && *p <= 32).ok_or_else(error)?;
         Ok((address, Self::of(address, prefix)))
     }
 
@@ -132,7 +133,9 @@ mod tests {
         assert_eq!(net("10.1.2.3/8").to_string(), "10.0.0.0/8");
         assert_eq!(net("0.0.0.0/0").last(), Ipv4Addr::BROADCAST);
         assert_eq!(net("10.0.0.7/32").size(), 1);
-        for bad in ["", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "::/0", "10.0.0.0/-1", "a/8"] {
+        for bad in
+            ["", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "::/0", "10.0.0.0/-1", "10.0.0.0/+8", "a/8"]
+        {
             assert!(bad.parse::<Subnet>().is_err(), "{bad}");
         }
         assert_eq!("x/8".parse::<Subnet>().unwrap_err().to_string(), "invalid CIDR address: x/8");

@@ -23,6 +23,12 @@ pub(crate) fn route_localnet(link: &str) -> Result<()> {
         .map_err(|e| NetworkError::system(format!("set route_localnet of {link}"), e))
 }
 
+/// Whether frames between ports of a bridge pass the firewall (br_netfilter,
+/// which other container engines turn on).
+pub(crate) fn bridges_are_filtered() -> bool {
+    fs::read_to_string(path("bridge/bridge-nf-call-iptables")).is_ok_and(|text| text.trim() == "1")
+}
+
 /// Turns IPv6 off for links that come later; a kernel without IPv6 is fine.
 pub(crate) fn disable_ipv6_for_new_links() -> io::Result<()> {
     off_if_there("default")

@@ -1,8 +1,7 @@
 //! The table `ip shoal` as text for `nft`. Pure.
 //!
 //! Promises, in the order in which a forwarded packet meets them:
-//! - containers of one bridge talk to each other (unless `icc` is off, which
-//!   the bridge ports see to);
+//! - containers of one bridge talk to each other, unless `icc` is off;
 //! - nothing enters or leaves an internal network;
 //! - what was let through once may be answered;
 //! - a published port is open to whoever can reach the node;
@@ -23,6 +22,7 @@ pub(crate) struct BridgeRules {
     pub(crate) link: String,
     pub(crate) subnet: Subnet,
     pub(crate) internal: bool,
+    pub(crate) icc: bool,
     pub(crate) masquerade: bool,
 }
 
@@ -32,6 +32,7 @@ impl From<&Bridge> for BridgeRules {
             link: bridge.link.clone(),
             subnet: bridge.subnet,
             internal: bridge.internal,
+            icc: bridge.icc,
             masquerade: bridge.masquerade,
         }
     }
@@ -81,7 +82,9 @@ impl Rules {
             let wanted = self.bridges.iter().filter(move |b| b.internal || !internal_only);
             wanted.map(|b| format!("{:?}", b.link)).collect::<Vec<_>>()
         };
-        let same: Vec<_> = self.bridges.iter().map(|b| format!("{0:?} . {0:?}", b.link)).collect();
+        // Those without icc are like any two bridges.
+        let with_icc = self.bridges.iter().filter(|b| b.icc);
+        let same: Vec<_> = with_icc.map(|b| format!("{0:?} . {0:?}", b.link)).collect();
         let ports = |any: bool| {
             let wanted = self.ports.iter().filter(move |p| p.host_ip.is_unspecified() == any);
             wanted.map(PortRule::element).collect::<Vec<_>>()
@@ -177,8 +180,8 @@ const PUBLISH: &str = "\tchain publish {
 \t}
 ";
 
-/// The first rule is for nodes with br_netfilter, where frames between ports of
-/// one bridge come through here, too.
+/// On nodes with br_netfilter frames between ports of one bridge come through
+/// here, too; on others the ports keep those apart who are to be.
 const FORWARD: &str = "\tchain forward {
 \t\ttype filter hook forward priority filter; policy accept;
 \t\tiifname . oifname @same_bridge accept
@@ -201,6 +204,7 @@ mod tests {
             link: link.into(),
             subnet: subnet.parse().unwrap(),
             internal,
+            icc: true,
             masquerade: !internal,
         };
         let port = |protocol, host_ip: [u8; 4], host_port| PortRule {
@@ -226,7 +230,65 @@ mod tests {
 
     #[test]
     fn the_whole_table() {
-        insta::assert_snapshot!(example().table().replace('\t', "  "), @r#""#);
+        insta::assert_snapshot!(example().table().replace('\t', "  "), @r#"
+        table ip shoal
+        delete table ip shoal
+        table ip shoal {
+          set bridges {
+            type ifname
+            elements = { "shoal0", "br-0123456789ab" }
+          }
+          set internal {
+            type ifname
+            elements = { "br-0123456789ab" }
+          }
+          set same_bridge {
+            type ifname . ifname
+            elements = { "shoal0" . "shoal0", "br-0123456789ab" . "br-0123456789ab" }
+          }
+          map ports {
+            type inet_proto . inet_service : ipv4_addr . inet_service
+            elements = { tcp . 8003 : 172.17.0.2 . 5000 }
+          }
+          map ports_at {
+            type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+            elements = { 127.0.0.1 . udp . 53 : 172.17.0.2 . 5000 }
+          }
+          chain guard {
+            type filter hook prerouting priority raw; policy accept;
+            iifname != "lo" ip daddr 127.0.0.0/8 drop
+          }
+          chain publish {
+            dnat ip to ip daddr . meta l4proto . th dport map @ports_at
+            dnat ip to meta l4proto . th dport map @ports
+          }
+          chain prerouting {
+            type nat hook prerouting priority dstnat; policy accept;
+            fib daddr type local jump publish
+          }
+          chain output {
+            type nat hook output priority -100; policy accept;
+            fib daddr type local jump publish
+          }
+          chain postrouting {
+            type nat hook postrouting priority srcnat; policy accept;
+            ip saddr 172.17.0.0/16 oifname != "shoal0" masquerade
+            ip saddr 172.17.0.0/16 oifname "shoal0" ct status dnat masquerade
+            ip saddr 172.18.0.0/16 oifname "br-0123456789ab" ct status dnat masquerade
+            ip saddr 127.0.0.0/8 oifname @bridges masquerade
+          }
+          chain forward {
+            type filter hook forward priority filter; policy accept;
+            iifname . oifname @same_bridge accept
+            iifname @internal drop
+            oifname @internal drop
+            ct state established,related accept
+            oifname @bridges ct status dnat accept
+            oifname @bridges drop
+            iifname @bridges accept
+          }
+        }
+        "#);
     }
 
     #[test]
@@ -238,6 +300,9 @@ mod tests {
     #[test]
     fn ports_come_and_go_as_elements() {
         let ports: Vec<_> = example().ports.into_iter().collect();
-        insta::assert_snapshot!(port_changes(&ports[..1], &ports[1..]), @"");
+        insta::assert_snapshot!(port_changes(&ports[..1], &ports[1..]), @r#"
+        delete element ip shoal ports_at { 127.0.0.1 . udp . 53 }
+        add element ip shoal ports { tcp . 8003 : 172.17.0.2 . 5000 }
+        "#);
     }
 }

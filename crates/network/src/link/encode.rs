@@ -16,7 +16,7 @@ use rtnetlink::{
     },
 };
 
-use super::change::Change;
+use super::change::{Change, PortSettings};
 
 /// What a change may need to know about the namespaces.
 pub(crate) trait Lookup {
@@ -44,23 +44,24 @@ pub(crate) fn message(
             let peer = LinkUnspec::new_with_name(name)
                 .setns_by_fd(inside.as_raw_fd())
                 .address(mac.0.to_vec())
-                .mtu(*mtu_bytes)
-                .up();
+                .mtu(*mtu_bytes);
             let pair = LinkMessageBuilder::<LinkVeth>::new(host, name)
                 .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())))
                 .mtu(*mtu_bytes);
             (NewLink(pair.build()), NEW)
         }
-        // NewLink, as only that takes a bridge port's settings.
-        Change::Enslave { link, bridge, isolated } => {
+        Change::Enslave { link, bridge } => {
             // A port of a bridge needs no address of its own, and each would
             // cost duplicate detection and group reports.
             let no_addresses = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![
                 AfSpecInet6::AddrGenMode(In6AddrGenMode::None),
             ])]);
-            let port = LinkBridgePort::new(0).name(link).controller(links.index(bridge)?);
-            let port = if *isolated { port.isolated(true) } else { port };
+            let port = LinkUnspec::new_with_name(link).controller(links.index(bridge)?);
             (NewLink(port.append_extra_attribute(no_addresses).up().build()), 0)
+        }
+        Change::SetPort { link, settings: PortSettings { isolated, hairpin } } => {
+            let port = LinkBridgePort::new(0).name(link).isolated(*isolated).hairpin(*hairpin);
+            (NewLink(port.build()), 0)
         }
         Change::AddAddress { link, address, prefix } => {
             let message = AddressMessageBuilder::<Ipv4Addr>::new().index(links.index(link)?);

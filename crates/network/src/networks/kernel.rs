@@ -78,13 +78,15 @@ impl Kernel {
     /// sockets of the embedded resolver, too. On an error nothing is left: what
     /// is inside ends with the namespace.
     pub(super) fn build(&self, steps: &[Step], dns: bool) -> Result<Built> {
+        self.ensure_bridges(steps)?;
+        let filtered = sysctl::bridges_are_filtered();
         let work = |namespace: BorrowedFd<'_>| -> Result<Option<Sockets>> {
             sysctl::disable_ipv6_for_new_links()
                 .map_err(|e| NetworkError::system("turn off IPv6 in a namespace", e))?;
             let mut inside = open_inside()?;
             let mut changes = vec![Change::Up { link: "lo".into() }];
             for step in steps {
-                changes.extend(self.outside(step, namespace)?);
+                changes.extend(self.outside(step, namespace, filtered)?);
             }
             inside.apply(&changes, None).map_err(refused)?;
             if dns { open_sockets().map(Some) } else { Ok(None) }
@@ -97,8 +99,10 @@ impl Kernel {
     /// Adds an endpoint to a namespace in use. On an error the endpoint is
     /// gone.
     pub(super) fn join(&self, namespace: BorrowedFd<'_>, step: &Step) -> Result<()> {
+        self.ensure_bridges(std::slice::from_ref(step))?;
+        let filtered = sysctl::bridges_are_filtered();
         let work = || -> Result<()> {
-            let changes = self.outside(step, namespace)?;
+            let changes = self.outside(step, namespace, filtered)?;
             open_inside()?.apply(&changes, None).map_err(refused)
         };
         enter(namespace, work).inspect_err(|_| {
@@ -119,24 +123,26 @@ impl Kernel {
     }
 
     /// Does the node's part of a step; what is left to do inside is returned.
-    fn outside(&self, step: &Step, namespace: BorrowedFd<'_>) -> Result<Vec<Change>> {
-        let (outside, inside) = plan::endpoint(&step.plan, &step.bridge);
-        let first = self.lock().apply(&outside, Some(namespace));
-        let result = match first {
-            // Somebody removed the bridge behind our back.
-            Err(refused) if is_missing(&refused.error) => {
-                self.ensure_bridge(&step.bridge)?;
-                self.lock().apply(&outside, Some(namespace))
-            }
-            other => other,
-        };
-        match result {
+    fn outside(
+        &self,
+        step: &Step,
+        namespace: BorrowedFd<'_>,
+        filtered: bool,
+    ) -> Result<Vec<Change>> {
+        let (outside, inside) = plan::endpoint(&step.plan, &step.bridge, filtered);
+        match self.lock().apply(&outside, Some(namespace)) {
             Ok(()) => Ok(inside),
             Err(refused) if is_full(&refused.error) => {
                 Err(NetworkError::BridgeFull(step.network_name.clone()))
             }
             Err(other) => Err(refused(other)),
         }
+    }
+
+    /// Makes bridges again that somebody removed behind our back.
+    fn ensure_bridges(&self, steps: &[Step]) -> Result<()> {
+        let mut missing = steps.iter().filter(|step| !self.has_link(&step.bridge.link));
+        missing.try_for_each(|step| self.ensure_bridge(&step.bridge))
     }
 
     fn lock(&self) -> MutexGuard<'_, LinkSocket> {

@@ -18,6 +18,8 @@ mod release;
 mod remove;
 mod sandbox;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
