@@ -17,7 +17,7 @@ use shoal_model::{Classify, Kind};
 pub(crate) use codec::{Compression, decoder, sniff};
 pub(crate) use diff::write_tar;
 pub(crate) use gzip::compress;
-pub(crate) use pipe::{ChunkReader, ChunkWriter, SumWriter, channel, sum_of};
+pub(crate) use pipe::{SumWriter, channel, sum_of};
 pub(crate) use unpack::{Unpacked, unpack};
 
 use crate::{IoCause, tarball::TarError};

@@ -6,11 +6,13 @@
 //! once; nothing that a lease, a pin or an image holds is collected. This crate
 //! does not know containers, builds or HTTP front doors: who uses an image is
 //! asked through a closure.
+#![forbid(unsafe_code)]
 
 mod config;
 mod error;
 mod image;
 mod layer;
+mod manifest;
 mod progress;
 mod remote;
 mod store;
@@ -18,9 +20,7 @@ mod tarball;
 
 pub use config::{Healthcheck, History, ImageConfig, Other, RootFs, RunConfig};
 pub use error::{Error, IoCause, Result};
-pub use image::{
-    HistoryEntry, Image, ImageUse, Layer, PullOutcome, Pruned, PushOutcome, Removed,
-};
+pub use image::{HistoryEntry, Image, ImageUse, Layer, Pruned, PullOutcome, PushOutcome, Removed};
 pub use layer::LayerError;
 pub use progress::{LayerState, Progress, ProgressSink, no_progress};
 pub use remote::{Auth, RemoteError, RemoteManifest};

@@ -1,25 +1,22 @@
-//! Registries over HTTP: pull, push, login.
+//! Registries over HTTP (OCI distribution-spec, Docker Registry HTTP API V2):
+//! requests, authorisation, and Docker's words for what goes wrong.
+//!
+//! This module moves bytes. It does not know the store: digests are checked by
+//! whoever keeps the bytes.
 
-use shoal_model::{Classify, Digest, Kind, Platform};
+mod auth;
+mod endpoint;
+mod error;
+mod session;
+mod upload;
 
-/// How to say who we are to a registry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Auth {
-    /// Not at all.
-    #[default]
-    Anonymous,
-    /// User name and password, as `docker login` stores them.
-    Basic {
-        /// The name.
-        username: String,
-        /// The password or access token.
-        password: String,
-    },
-    /// An OAuth2 refresh token (`identitytoken`).
-    IdentityToken(String),
-    /// A bearer token to be sent as it is (`registrytoken`).
-    RegistryToken(String),
-}
+pub use auth::Auth;
+pub(crate) use endpoint::Registries;
+pub use error::RemoteError;
+pub(crate) use session::{FetchedManifest, Session};
+pub(crate) use upload::{Body, Upload};
+
+use shoal_model::{Digest, Platform};
 
 /// What a registry says about a reference, without pulling it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,20 +29,4 @@ pub struct RemoteManifest {
     pub size: u64,
     /// What it is made for: one for a manifest, several for an index.
     pub platforms: Vec<Platform>,
-}
-
-/// A registry that refuses or cannot be reached. Docker's texts.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// `manifest for X not found: manifest unknown: manifest unknown` and kin.
-    #[error("{0}")]
-    NotFound(String),
-}
-
-impl Classify for RemoteError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NotFound(_) => Kind::NotFound,
-        }
-    }
 }

@@ -1,24 +1,70 @@
-//! The store.
-#![expect(clippy::todo, clippy::missing_panics_doc, reason = "signatures first")]
+//! The store: what is on disk, what is in memory, and the rules between.
+//!
+//! ```text
+//! root/lock           held while a process has the store open
+//! root/index.json     images and their names; replaced as a whole
+//! root/blobs/sha256/  content by digest: documents, compressed layers
+//! root/layers/HEX/    layer.json, and diff/ for overlay; HEX is the diff id
+//! root/pins/          named roots
+//! root/empty/         the lower directory of an image without layers
+//! root/ingest/        everything not finished; emptied by every open
+//! ```
+//!
+//! Content first, then the name: blobs and layers are made in `ingest` and
+//! appear by one rename; an image appears when the index that names it does.
+//! The index is written under `writer`, and readers never wait for the disk.
+
+mod blobs;
+mod commit;
+mod dirs;
+mod gc;
+mod history;
+mod import;
+mod index;
+mod layers;
+mod lease;
+mod list;
+mod load;
+mod open;
+mod pins;
+mod prune;
+mod pull;
+mod push;
+mod put;
+mod registries;
+mod remove;
+mod resolve;
+mod save;
+mod tag;
 
 use std::{
-    io::{Read, Write},
-    path::{Path, PathBuf},
-    sync::Arc,
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use shoal_model::{Digest, Platform, Reference, Timestamp};
+use shoal_model::Digest;
 
-use crate::{
-    Auth, HistoryEntry, Image, ImageConfig, ImageUse, Layer, ProgressSink, Pruned, PullOutcome,
-    PushOutcome, RemoteManifest, Removed, Result, RunConfig,
+use self::{
+    dirs::Dirs,
+    index::Index,
+    layers::{LayerLocks, LayerRecord},
+    lease::Held,
+    pull::Flights,
 };
+pub use self::{
+    gc::Usage, import::ImportOptions, lease::Lease, list::ListFilter, pins::Pin,
+    prune::PruneFilter, put::Scratch,
+};
+use crate::{Image, ImageConfig, Result, remote::Registries};
 
 /// Settings of a store. `Default` is Docker's behaviour.
 #[derive(Clone, Debug, Default)]
 pub struct StoreConfig {
-    /// Registries (`host:port`, or a CIDR) that may be spoken to without TLS
-    /// or with a certificate nobody vouches for. Loopback always may.
+    /// Registries (`host`, `host:port`, or a CIDR) that may be spoken to
+    /// without TLS or with a certificate nobody vouches for. Loopback always
+    /// may.
     pub insecure_registries: Vec<String>,
     /// Directory with a folder per registry holding `*.crt` to trust
     /// (Docker's `/etc/docker/certs.d`).
@@ -30,411 +76,88 @@ pub struct StoreConfig {
 /// from a blocking thread where they move whole layers (`save`, `load`,
 /// `import`, `commit_layer`, `copy_layer`, `put_layer`, `remove`, `prune`).
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
 
-/// Keeps content from being collected as long as it lives. Dropped = released.
-#[derive(Debug)]
-pub struct Lease {}
+struct Inner {
+    dirs: Dirs,
+    state: Mutex<State>,
+    /// Held while the index or a pin is replaced.
+    writer: Mutex<()>,
+    registries: Registries,
+    flights: Flights,
+    layer_locks: LayerLocks,
+    /// Locked as long as it is open.
+    _lock: File,
+}
 
-impl Lease {
-    /// Also keeps the layer.
-    pub fn hold_layer(&self, _diff_id: &Digest) {
-        todo!()
-    }
-    /// Also keeps the blob.
-    pub fn hold_blob(&self, _digest: &Digest) {
-        todo!()
+/// What is known without touching the disk.
+#[derive(Default)]
+struct State {
+    index: Index,
+    documents: HashMap<Digest, Arc<ImageConfig>>,
+    layers: HashMap<Digest, LayerRecord>,
+    pins: BTreeMap<String, Pin>,
+    leases: HashMap<u64, Held>,
+    next_lease: u64,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("root", &self.inner.dirs.root()).finish_non_exhaustive()
     }
 }
 
-/// A directory on the store's file system for work in progress (an upper
-/// directory of a build, say). Removed when dropped, and by the next open.
-#[derive(Debug)]
-pub struct Scratch {}
+impl Inner {
+    /// The state. Held for moments, never across I/O on file contents.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl Scratch {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        todo!()
+    /// Changes the index: on disk first, then for readers.
+    fn update<T>(&self, change: impl FnOnce(&mut Index) -> Result<T>) -> Result<T> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.state().index.clone();
+        let outcome = change(&mut next)?;
+        next.write(&self.dirs)?;
+        self.state().index = next;
+        Ok(outcome)
     }
 }
 
-/// A named root that outlives the daemon: the layers and blobs it names stay
-/// until it is unpinned (the build cache lives of these).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pin {
-    /// Free, unique; `/` groups them (`build/<cache key>`).
-    pub name: String,
-    /// Layers to keep.
-    pub layers: Vec<Digest>,
-    /// Blobs to keep.
-    pub blobs: Vec<Digest>,
-    /// Whatever the owner wants to remember.
-    pub data: serde_json::Value,
-    /// When it was pinned.
-    pub created: Timestamp,
-}
-
-/// Which images `list` shows. `Default` is `docker images`.
-#[derive(Clone, Debug, Default)]
-pub struct ListFilter {
-    /// Also images that only others are built upon.
-    pub all: bool,
-    /// `reference=`: patterns on the familiar name (`*`, `?`, `[…]`), any of them.
-    pub references: Vec<String>,
-    /// `dangling=`: without names or with.
-    pub dangling: Option<bool>,
-    /// `label=`: name, and value if one was given; all of them.
-    pub labels: Vec<(String, Option<String>)>,
-    /// `before=`: made before this image.
-    pub before: Option<String>,
-    /// `since=`: made after this image.
-    pub since: Option<String>,
-    /// `until=`: made before this time.
-    pub until: Option<Timestamp>,
-}
-
-/// Which images `prune` removes. `Default` is `docker image prune`.
-#[derive(Clone, Debug, Default)]
-pub struct PruneFilter {
-    /// Also images with names (`--all`).
-    pub all: bool,
-    /// Only those made before this time.
-    pub until: Option<Timestamp>,
-    /// Only those with all these labels.
-    pub labels: Vec<(String, Option<String>)>,
-    /// Only those without any of these labels (`label!=`).
-    pub without_labels: Vec<(String, Option<String>)>,
-}
-
-/// What an imported root file system becomes.
-#[derive(Clone, Debug, Default)]
-pub struct ImportOptions {
-    /// Result of `--change`, already parsed.
-    pub config: RunConfig,
-    /// `--message`; Docker's default names the source.
-    pub message: String,
-    /// `--platform`; the host's if unset.
-    pub platform: Option<Platform>,
-    /// Now.
-    pub created: Timestamp,
-}
-
-/// What the store holds (`docker system df`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Images.
-    pub images: usize,
-    /// Bytes of all layers, each counted once.
-    pub layers_bytes: u64,
-    /// Bytes of layers no image uses (a build cache, leases).
-    pub unreferenced_bytes: u64,
-}
-
-impl Store {
-    /// Opens or makes the store in `root`, and removes what a killed
-    /// predecessor left half done.
-    ///
-    /// # Errors
-    /// [`crate::Error::Locked`] when another process has it open.
-    pub fn open(_root: &Path, _config: StoreConfig) -> Result<Arc<Self>> {
-        todo!()
+impl State {
+    /// The image as its users see it.
+    fn image(&self, id: &Digest) -> Option<Image> {
+        self.image_named(id, self.index.names_of(id))
     }
 
-    /// The image called so: `name[:tag]`, `name@digest`, id or prefix of an id.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchImage`].
-    pub fn resolve(&self, _name_or_id: &str) -> Result<Image> {
-        todo!()
-    }
-
-    /// The image with this id.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchImage`].
-    pub fn get(&self, _id: &Digest) -> Result<Image> {
-        todo!()
-    }
-
-    /// Images, newest first.
-    ///
-    /// # Errors
-    /// When a filter names an image that is not there.
-    pub fn list(&self, _filter: &ListFilter) -> Result<Vec<Image>> {
-        todo!()
-    }
-
-    /// Gives an image another name; takes that name from whoever had it.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchImage`], [`crate::Error::TagWithDigest`].
-    pub fn tag(&self, _source: &str, _target: &Reference) -> Result<()> {
-        todo!()
-    }
-
-    /// Docker's `rmi`: a name given is untagged; the image goes with its last
-    /// name. `in_use` tells which containers use an image.
-    ///
-    /// # Errors
-    /// Docker's conflicts: [`crate::Error::ReferenceInUse`], [`crate::Error::CannotDelete`].
-    pub fn remove(
-        &self,
-        _name_or_id: &str,
-        _force: bool,
-        _prune_parents: bool,
-        _in_use: &dyn Fn(&Digest) -> Vec<ImageUse>,
-    ) -> Result<Vec<Removed>> {
-        todo!()
-    }
-
-    /// Removes unused images and collects what nothing holds any more.
-    ///
-    /// # Errors
-    /// When the index cannot be written.
-    pub fn prune(
-        &self,
-        _filter: &PruneFilter,
-        _in_use: &dyn Fn(&Digest) -> Vec<ImageUse>,
-    ) -> Result<Pruned> {
-        todo!()
-    }
-
-    /// How the image came about, newest step first.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchImage`].
-    pub fn history(&self, _name_or_id: &str) -> Result<Vec<HistoryEntry>> {
-        todo!()
-    }
-
-    /// Directories for overlay's `lowerdir`, topmost first; never empty (an
-    /// image without layers has one empty directory).
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchContent`] when a layer is missing.
-    pub fn lower_dirs(&self, image: &Image) -> Result<Vec<PathBuf>> {
-        self.layer_dirs(&image.layers)
-    }
-
-    /// As [`Store::lower_dirs`], for layers given lowest first.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchContent`] when a layer is missing.
-    pub fn layer_dirs(&self, _diff_ids: &[Digest]) -> Result<Vec<PathBuf>> {
-        todo!()
-    }
-
-    /// The layer, if it is here.
-    pub fn layer(&self, _diff_id: &Digest) -> Option<Layer> {
-        todo!()
-    }
-
-    /// A lease that holds nothing yet.
-    pub fn lease(&self) -> Lease {
-        todo!()
-    }
-
-    /// A lease on all layers given, for a container that runs on them. A
-    /// daemon takes them again at its start, before it collects anything.
-    pub fn lease_layers(&self, _diff_ids: &[Digest]) -> Lease {
-        todo!()
-    }
-
-    /// A fresh directory on the store's file system.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn scratch(&self) -> Result<Scratch> {
-        todo!()
-    }
-
-    /// Pulls a tag or digest, layers in parallel, for `platform` (the host's
-    /// if unset). Several pulls of one reference are one pull. Dropping the
-    /// future cancels it.
-    ///
-    /// # Errors
-    /// Docker's texts ([`crate::RemoteError`]); [`crate::Error::Layer`] when a layer
-    /// cannot be unpacked.
-    pub async fn pull(
-        &self,
-        _reference: &Reference,
-        _auth: &Auth,
-        _platform: Option<&Platform>,
-        _progress: ProgressSink,
-    ) -> Result<PullOutcome> {
-        todo!()
-    }
-
-    /// Pushes a tag.
-    ///
-    /// # Errors
-    /// [`crate::Error::NotTagged`], and the registry's ([`crate::RemoteError`]).
-    pub async fn push(
-        &self,
-        _reference: &Reference,
-        _auth: &Auth,
-        _progress: ProgressSink,
-    ) -> Result<PushOutcome> {
-        todo!()
-    }
-
-    /// Asks the registry whether it takes these credentials.
-    ///
-    /// # Errors
-    /// [`crate::RemoteError`] when it does not.
-    pub async fn login(&self, _registry: &str, _auth: &Auth) -> Result<()> {
-        todo!()
-    }
-
-    /// The tags of a repository at its registry (`pull --all-tags`).
-    ///
-    /// # Errors
-    /// [`crate::RemoteError`].
-    pub async fn remote_tags(&self, _repository: &Reference, _auth: &Auth) -> Result<Vec<String>> {
-        todo!()
-    }
-
-    /// What the registry has under a reference (`/distribution/…/json`, and to
-    /// pin a service's image).
-    ///
-    /// # Errors
-    /// [`crate::RemoteError`].
-    pub async fn remote_manifest(
-        &self,
-        _reference: &Reference,
-        _auth: &Auth,
-    ) -> Result<RemoteManifest> {
-        todo!()
-    }
-
-    /// Writes images as `docker save` does: an OCI layout with Docker's
-    /// `manifest.json` and `repositories`. A name without tag means all tags
-    /// of the repository.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchImage`]; when `out` fails.
-    pub fn save(&self, _names: &[String], _out: impl Write) -> Result<()> {
-        todo!()
-    }
-
-    /// Reads such an archive, or an older one, or a plain OCI layout, also
-    /// compressed (gzip, zstd). Says each image as [`crate::Progress::Loaded`].
-    ///
-    /// # Errors
-    /// [`crate::Error::Invalid`] naming the member; [`crate::Error::Layer`].
-    pub fn load(&self, _input: impl Read + Send, _progress: ProgressSink) -> Result<Vec<Image>> {
-        todo!()
-    }
-
-    /// Makes an image of one layer from the tar of a root file system.
-    ///
-    /// # Errors
-    /// [`crate::Error::Layer`].
-    pub fn import(
-        &self,
-        _input: impl Read + Send,
-        _options: ImportOptions,
-        _target: Option<&Reference>,
-    ) -> Result<Image> {
-        todo!()
-    }
-
-    /// Makes a layer of an overlay upper directory by moving it into the
-    /// store; the lease holds it. The directory must be on the store's file
-    /// system ([`Store::scratch`]) and in no mount.
-    ///
-    /// # Errors
-    /// [`crate::Error::Layer`]; the directory is then still where it was.
-    pub fn commit_layer(&self, _upper: &Path, _lease: &Lease) -> Result<Layer> {
-        todo!()
-    }
-
-    /// Makes a layer of an overlay upper directory that stays in use
-    /// (`docker commit`), by copying.
-    ///
-    /// # Errors
-    /// [`crate::Error::Layer`].
-    pub fn copy_layer(&self, _upper: &Path, _lease: &Lease) -> Result<Layer> {
-        todo!()
-    }
-
-    /// Makes a layer of a tar stream (also gzip, zstd); the lease holds it.
-    ///
-    /// # Errors
-    /// [`crate::Error::Layer`].
-    pub fn put_layer(&self, _input: impl Read + Send, _lease: &Lease) -> Result<Layer> {
-        todo!()
-    }
-
-    /// Records an image of layers that are here. `config.rootfs` is set from
-    /// `layers` (lowest first). An image that is already here only gets the tags.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchContent`] when a layer is missing.
-    pub fn put_image(
-        &self,
-        _config: ImageConfig,
-        _layers: &[Digest],
-        _tags: &[Reference],
-        _parent: Option<&Digest>,
-    ) -> Result<Image> {
-        todo!()
-    }
-
-    /// Stores bytes under their digest; the lease holds them.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn put_blob(&self, _input: impl Read, _lease: &Lease) -> Result<(Digest, u64)> {
-        todo!()
-    }
-
-    /// Opens a blob for reading.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchContent`].
-    pub fn open_blob(&self, _digest: &Digest) -> Result<std::fs::File> {
-        todo!()
-    }
-
-    /// Keeps content under a name; replaces a pin of the same name.
-    ///
-    /// # Errors
-    /// When it cannot be written; [`crate::Error::NoSuchContent`].
-    pub fn pin(&self, _pin: &Pin) -> Result<()> {
-        todo!()
-    }
-
-    /// The pin of that name.
-    pub fn pinned(&self, _name: &str) -> Option<Pin> {
-        todo!()
-    }
-
-    /// All pins whose name begins so.
-    pub fn pins(&self, _prefix: &str) -> Vec<Pin> {
-        todo!()
-    }
-
-    /// Lets go. Nothing is collected yet: [`Store::collect_garbage`].
-    ///
-    /// # Errors
-    /// When the file cannot be removed.
-    pub fn unpin(&self, _name: &str) -> Result<()> {
-        todo!()
-    }
-
-    /// Removes layers and blobs that no image, pin or lease holds; the bytes
-    /// they had.
-    ///
-    /// # Errors
-    /// When they cannot be removed.
-    pub fn collect_garbage(&self) -> Result<u64> {
-        todo!()
-    }
-
-    /// What the store holds.
-    pub fn usage(&self) -> Usage {
-        todo!()
+    fn image_named(&self, id: &Digest, names: index::Names) -> Option<Image> {
+        let record = self.index.images.get(id)?;
+        let config = self.documents.get(id)?.clone();
+        let layers = config.rootfs.diff_ids.clone();
+        let size = layers.iter().filter_map(|id| self.layers.get(id)).map(|layer| layer.size).sum();
+        Some(Image {
+            id: id.clone(),
+            layers,
+            repo_tags: names.tags.iter().map(|name| name.familiar()).collect(),
+            repo_digests: names.digests.iter().map(|name| name.familiar()).collect(),
+            size,
+            created: config.created.as_deref().and_then(|text| text.parse().ok()),
+            parent: record.parent.clone(),
+            last_tagged: record.last_tagged,
+            config,
+        })
     }
 }
+
+/// Now, for what the store itself records (a tag's time).
+fn now() -> shoal_model::Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanos = since.map_or(0, |since| since.as_nanos());
+    shoal_model::Timestamp::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+#[path = "store/tests/mod.rs"]
+mod tests;

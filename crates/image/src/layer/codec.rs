@@ -19,8 +19,12 @@ pub(crate) enum Compression {
 /// # Errors
 /// For compressions that Docker takes and this crate does not.
 pub(crate) fn sniff(start: &[u8]) -> io::Result<Compression> {
-    let unsupported =
-        |name: &str| Err(io::Error::new(io::ErrorKind::Unsupported, format!("{name} compression is not supported")));
+    let unsupported = |name: &str| {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("{name} compression is not supported"),
+        ))
+    };
     match start {
         [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),

@@ -38,12 +38,8 @@ pub(crate) fn write_tar(directory: &Path, out: impl Write) -> Result<u64, LayerE
     let root = rustix::fs::open(directory, DIRECTORY, Mode::empty()).map_err(|error| {
         LayerError::io("open", directory.as_os_str().as_encoded_bytes())(error.into())
     })?;
-    let mut walk = Walk {
-        tar: TarWriter::new(out),
-        links: HashMap::new(),
-        size: 0,
-        buffer: vec![0; CHUNK],
-    };
+    let mut walk =
+        Walk { tar: TarWriter::new(out), links: HashMap::new(), size: 0, buffer: vec![0; CHUNK] };
     walk.root(root.as_fd())?;
     walk.directory(root.as_fd(), &mut Vec::new(), 0)?;
     walk.tar.finish().and_then(|mut out| out.flush()).map_err(written)?;
@@ -144,7 +140,8 @@ impl<W: Write> Walk<W> {
         let failed = |error: rustix::io::Errno| LayerError::io("open", path)(error.into());
         let fd: OwnedFd = openat(parent, name, DIRECTORY, Mode::empty()).map_err(failed)?;
         let status = fstat(&fd).map_err(failed)?;
-        let carried = xattr::read(fd.as_fd()).map_err(LayerError::io("read attributes of", path))?;
+        let carried =
+            xattr::read(fd.as_fd()).map_err(LayerError::io("read attributes of", path))?;
         if carried.foreign {
             return Err(foreign(path));
         }
@@ -169,8 +166,7 @@ impl<W: Write> Walk<W> {
         let mut file = openat(parent, name, flags, Mode::empty())
             .map(File::from)
             .map_err(|error| LayerError::io("open", path)(error.into()))?;
-        let status =
-            fstat(&file).map_err(|error| LayerError::io("stat", path)(error.into()))?;
+        let status = fstat(&file).map_err(|error| LayerError::io("stat", path)(error.into()))?;
         if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
             return Err(LayerError::io("read", path)(io::Error::other("changed meanwhile")));
         }
@@ -199,7 +195,8 @@ impl<W: Write> Walk<W> {
     fn content(&mut self, file: &mut File, path: &[u8]) -> Result<(), LayerError> {
         while self.tar.missing() > 0 {
             let length = usize::try_from(self.tar.missing()).unwrap_or(usize::MAX).min(CHUNK);
-            let read = file.read(&mut self.buffer[..length]).map_err(LayerError::io("read", path))?;
+            let read =
+                file.read(&mut self.buffer[..length]).map_err(LayerError::io("read", path))?;
             if read == 0 {
                 return Err(LayerError::io("read", path)(io::Error::other(
                     "the file became shorter meanwhile",

@@ -16,8 +16,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chmodat, chownat,
-        fchmod, fchown, futimens, linkat, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
+        AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chmodat, chownat, fchmod,
+        fchown, futimens, linkat, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
     },
     io::Errno,
 };
@@ -376,8 +376,9 @@ impl Unpacker {
         for (path, mtime) in &self.directories {
             // It may have been replaced by something else since.
             match self.root.existing(path.as_bytes()) {
-                Ok(fd) => futimens(&fd, &times(*mtime))
-                    .map_err(|error| LayerError::io("set the time of", path.as_bytes())(error.into()))?,
+                Ok(fd) => futimens(&fd, &times(*mtime)).map_err(|error| {
+                    LayerError::io("set the time of", path.as_bytes())(error.into())
+                })?,
                 Err(error)
                     if matches!(
                         error.kind(),

@@ -214,7 +214,8 @@ fn absolute_names_are_taken_as_relative() {
 #[test]
 fn links_do_not_lead_out() {
     let out = |jail: &Jail| jail.outer.path().to_str().unwrap().to_owned();
-    for target in ["..", "../outside", "/", "OUT/outside", "a/../../../outside", "/proc/self/root"] {
+    for target in ["..", "../outside", "/", "OUT/outside", "a/../../../outside", "/proc/self/root"]
+    {
         let jail = Jail::new();
         let target = target.replace("OUT", &out(&jail));
         let entries = [
@@ -332,7 +333,9 @@ fn damaged_and_unknown_compression_is_an_error() {
     let gzip = gzip.finish().unwrap();
     let jail = Jail::new();
     assert!(matches!(unpack(&gzip[..gzip.len() - 9], &jail.target), Err(LayerError::Source(_))));
-    assert!(unpack(&b"BZh91AY"[..], &jail.target).unwrap_err().to_string().contains("layer's data"));
+    assert!(
+        unpack(&b"BZh91AY"[..], &jail.target).unwrap_err().to_string().contains("layer's data")
+    );
 }
 
 #[test]

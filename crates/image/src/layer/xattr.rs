@@ -57,8 +57,7 @@ pub(super) fn set_at(
     for (name, value) in attributes.iter().filter(|(name, _)| is_taken(name)) {
         let prefix = format!("/proc/self/fd/{}/", directory.as_raw_fd());
         let path = [prefix.as_bytes(), file.to_bytes()].concat();
-        let result =
-            lsetxattr(path.as_slice(), name.as_slice(), value, XattrFlags::empty());
+        let result = lsetxattr(path.as_slice(), name.as_slice(), value, XattrFlags::empty());
         forgive(result, name)?;
     }
     Ok(())

@@ -81,7 +81,8 @@ impl<R: BufRead> TarReader<R> {
             self.set_body(header.size);
             match header.kind {
                 HeaderKind::Pax => {
-                    described.pax = PaxRecords::parse(&self.read_all(MAX_PAX_BYTES, "pax header")?)?;
+                    described.pax =
+                        PaxRecords::parse(&self.read_all(MAX_PAX_BYTES, "pax header")?)?;
                 }
                 // Git writes one with the commit's name; nothing in it is ours.
                 HeaderKind::PaxGlobal if header.size > MAX_PAX_BYTES => {

@@ -96,7 +96,8 @@ fn sparse_files_of_gnu_tar_keep_their_holes() {
 
 #[test]
 fn too_long_descriptions_are_refused_before_they_are_read() {
-    for (flag, size) in [(b'x', MAX_PAX_BYTES + 1), (b'g', 1 << 40), (b'L', 1 << 40), (b'K', 1 << 33)]
+    for (flag, size) in
+        [(b'x', MAX_PAX_BYTES + 1), (b'g', 1 << 40), (b'L', 1 << 40), (b'K', 1 << 33)]
     {
         let mut block = [0; BLOCK];
         block[0] = b'x';

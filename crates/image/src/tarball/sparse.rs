@@ -5,11 +5,7 @@
 
 use std::io::{BufRead, Read};
 
-use super::{
-    BLOCK, TarError,
-    number::parse_unsigned,
-    pax::number,
-};
+use super::{BLOCK, TarError, number::parse_unsigned, pax::number};
 
 /// Most extents of one file. GNU tar makes one per run of data; this many
 /// make 16 MiB of memory, and no real file comes near.
@@ -95,8 +91,7 @@ fn parse_map(value: &[u8]) -> Result<Vec<Extent>, TarError> {
     let mut map = Vec::new();
     let mut numbers = value.split(|&b| b == b',').filter(|text| !text.is_empty());
     while let Some(offset) = numbers.next() {
-        let length =
-            numbers.next().ok_or_else(|| TarError::format("sparse map of odd length"))?;
+        let length = numbers.next().ok_or_else(|| TarError::format("sparse map of odd length"))?;
         let offset = number(offset, "GNU.sparse.map")?;
         let length = number(length, "GNU.sparse.map")?;
         push(&mut map, Extent { offset, length })?;

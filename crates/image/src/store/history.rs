@@ -1,0 +1,44 @@
+//! How an image came about.
+
+use super::Store;
+use crate::{Error, HistoryEntry, Result};
+
+impl Store {
+    /// How the image came about, newest step first.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchImage`].
+    pub fn history(&self, name_or_id: &str) -> Result<Vec<HistoryEntry>> {
+        let state = self.inner.state();
+        let id = state.find(name_or_id)?;
+        let image = state.image(&id).ok_or_else(|| Error::NoSuchImage(name_or_id.into()))?;
+        let mut layers = image.layers.iter();
+        let mut entries: Vec<HistoryEntry> = image
+            .config
+            .history
+            .iter()
+            .map(|step| {
+                let layer = if step.empty_layer { None } else { layers.next() };
+                HistoryEntry {
+                    id: None,
+                    created: step.created.as_deref().and_then(|text| text.parse().ok()),
+                    created_by: step.created_by.clone(),
+                    tags: Vec::new(),
+                    size: layer.and_then(|id| state.layers.get(id)).map_or(0, |layer| layer.size),
+                    comment: step.comment.clone(),
+                }
+            })
+            .collect();
+        // Steps end with the image itself and, where they were built here,
+        // with the images it was built upon.
+        let mut next = Some(image);
+        for entry in entries.iter_mut().rev() {
+            let Some(image) = next.take() else { break };
+            next = image.parent.as_ref().and_then(|parent| state.image(parent));
+            entry.id = Some(image.id);
+            entry.tags = image.repo_tags;
+        }
+        entries.reverse();
+        Ok(entries)
+    }
+}

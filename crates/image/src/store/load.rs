@@ -1,0 +1,411 @@
+//! `docker load`: archives as all engines write them.
+//!
+//! The members are spooled to the store first, because manifests stand behind
+//! the layers they name; then the layers are unpacked, several at a time. A
+//! member is used only under a digest that was checked.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    io::{BufReader, Read, Write},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use serde::Deserialize;
+use shoal_model::{Digest, Platform, Reference};
+
+use super::{
+    Inner, Lease, Store,
+    blobs::Blob,
+    layers::{Encoding, Form},
+    put::{NewImage, parse_config},
+};
+use crate::{
+    Error, Image, IoCause, LayerError, LayerState, Progress, ProgressSink, Result,
+    layer::{Compression, decoder, sniff},
+    manifest::{self, ANNOTATION_NAME, ANNOTATION_REF, Descriptor, Document, Manifest},
+    tarball::{EntryKind, TarError, TarReader},
+};
+
+/// Most members of an archive: an image has at most a few hundred layers, and
+/// old archives three members for each.
+const MAX_MEMBERS: usize = 100_000;
+/// Longest document in an archive.
+const MAX_DOCUMENT_BYTES: u64 = 8 << 20;
+/// Indexes within indexes.
+const MAX_INDEX_DEPTH: u32 = 4;
+/// Layers unpacked at a time; each keeps two cores busy.
+const PARALLEL_LAYERS: usize = 3;
+
+/// An image of the archive.
+struct Wanted {
+    config: Vec<u8>,
+    /// Lowest first: member path of each layer.
+    layers: Vec<String>,
+    names: Vec<Reference>,
+}
+
+/// An entry of Docker's `manifest.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerEntry {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Option<Vec<String>>,
+}
+
+impl Store {
+    /// Reads such an archive, or an older one, or a plain OCI layout, also
+    /// compressed (gzip, zstd). Says each image as [`crate::Progress::Loaded`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] naming the member; [`crate::Error::Layer`].
+    pub fn load(&self, input: impl Read + Send, progress: ProgressSink) -> Result<Vec<Image>> {
+        let archive = Archive::spool(&self.inner, input)?;
+        let lease = self.lease();
+        let mut images = Vec::new();
+        for wanted in archive.images()? {
+            images.push(archive.load(&self.inner, &wanted, &lease, &progress)?);
+        }
+        if images.is_empty() {
+            return Err(Error::invalid("archive", "no image in it"));
+        }
+        Ok(images)
+    }
+}
+
+/// The members of an archive, on disk.
+struct Archive {
+    files: HashMap<String, Blob>,
+    links: HashMap<String, String>,
+}
+
+impl Archive {
+    fn spool(store: &Inner, input: impl Read + Send) -> Result<Self> {
+        let read = |error| Error::io("read archive")(error);
+        let (plain, _) = decoder(BufReader::with_capacity(256 << 10, input)).map_err(read)?;
+        let mut tar = TarReader::new(BufReader::with_capacity(256 << 10, plain));
+        let mut archive = Self { files: HashMap::new(), links: HashMap::new() };
+        while let Some(entry) = tar.next().map_err(not_a_tar)? {
+            if archive.files.len() + archive.links.len() == MAX_MEMBERS {
+                return Err(Error::invalid("archive", "too many members"));
+            }
+            let Some(path) = clean(&entry.path) else {
+                let name = String::from_utf8_lossy(&entry.path).into_owned();
+                return Err(Error::invalid("archive", format!("invalid member name {name:?}")));
+            };
+            match entry.kind {
+                EntryKind::Regular if entry.sparse.is_none() => {
+                    let mut file = store.new_blob()?;
+                    loop {
+                        let chunk = tar.body_chunk().map_err(read)?;
+                        if chunk.is_empty() {
+                            break;
+                        }
+                        let length = chunk.len();
+                        file.write_all(chunk).map_err(Error::io(format!("store {path}")))?;
+                        tar.consume(length);
+                    }
+                    archive.files.insert(path, file.seal());
+                }
+                // Old engines write a layer that was there before as a link.
+                EntryKind::Symlink | EntryKind::Hardlink => {
+                    let target = String::from_utf8_lossy(&entry.link).into_owned();
+                    let base = match entry.kind {
+                        EntryKind::Symlink => path.rsplit_once('/').map_or("", |(base, _)| base),
+                        _ => "",
+                    };
+                    if let Some(target) = clean(format!("{base}/{target}").as_bytes()) {
+                        archive.links.insert(path, target);
+                    }
+                }
+                EntryKind::Directory => {}
+                _ => return Err(Error::invalid(path, "not a file")),
+            }
+        }
+        Ok(archive)
+    }
+
+    fn file(&self, path: &str) -> Result<&Blob> {
+        let path = clean(path.as_bytes()).unwrap_or_default();
+        let path = self.links.get(&path).unwrap_or(&path);
+        self.files.get(path).ok_or_else(|| Error::invalid(path.clone(), "not in the archive"))
+    }
+
+    fn open(&self, path: &str) -> Result<File> {
+        File::open(self.file(path)?.path()).map_err(Error::io(format!("read {path}")))
+    }
+
+    fn document(&self, path: &str) -> Result<Vec<u8>> {
+        if self.file(path)?.size > MAX_DOCUMENT_BYTES {
+            return Err(Error::invalid(path, "too long"));
+        }
+        let mut bytes = Vec::new();
+        self.open(path)?.read_to_end(&mut bytes).map_err(Error::io(format!("read {path}")))?;
+        Ok(bytes)
+    }
+
+    /// A document that must have that digest.
+    fn blob(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let path = format!("blobs/sha256/{}", digest.hex());
+        self.check(&path, digest)?;
+        self.document(&path)
+    }
+
+    fn check(&self, path: &str, expected: &Digest) -> Result<()> {
+        let actual = self.file(path)?.digest.clone();
+        if actual == *expected {
+            return Ok(());
+        }
+        Err(Error::DigestMismatch { what: path.into(), expected: expected.clone(), actual })
+    }
+
+    /// What is in it. Docker's own list comes first: it is the one that names
+    /// what was saved.
+    fn images(&self) -> Result<Vec<Wanted>> {
+        if self.files.contains_key("manifest.json") {
+            return self.docker_images();
+        }
+        if self.files.contains_key("index.json") {
+            return self.layout_images();
+        }
+        if self.files.contains_key("repositories") {
+            return Err(Error::NotSupported("an archive of Docker before 1.10".into()));
+        }
+        Err(Error::invalid("archive", "neither manifest.json nor index.json is in it"))
+    }
+
+    fn docker_images(&self) -> Result<Vec<Wanted>> {
+        let wrong = |error: &dyn std::fmt::Display| Error::invalid("manifest.json", error);
+        let entries: Vec<DockerEntry> = serde_json::from_slice(&self.document("manifest.json")?)
+            .map_err(|error| wrong(&error))?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let mut names = Vec::new();
+            for tag in entry.repo_tags.unwrap_or_default() {
+                names.push(Reference::parse(&tag)?.with_default_tag());
+            }
+            let config = self.document(&entry.config)?;
+            found.push(Wanted { config, layers: entry.layers.unwrap_or_default(), names });
+        }
+        Ok(found)
+    }
+
+    fn layout_images(&self) -> Result<Vec<Wanted>> {
+        let Document::Index(index) = manifest::parse(&self.document("index.json")?)? else {
+            return Err(Error::invalid("index.json", "not an index"));
+        };
+        let mut found: Vec<(Digest, Wanted)> = Vec::new();
+        for entry in &index.manifests {
+            let Some((digest, image)) = self.image_of(entry, 0)? else { continue };
+            let names = name_of(entry).into_iter();
+            match found.iter_mut().find(|(known, _)| *known == digest) {
+                Some((_, wanted)) => wanted.names.extend(names),
+                None => {
+                    let layers = image.layers.iter();
+                    let wanted = Wanted {
+                        config: self.blob(&image.config.digest)?,
+                        layers: layers
+                            .map(|layer| format!("blobs/sha256/{}", layer.digest.hex()))
+                            .collect(),
+                        names: names.collect(),
+                    };
+                    found.push((digest, wanted));
+                }
+            }
+        }
+        Ok(found.into_iter().map(|(_, wanted)| wanted).collect())
+    }
+
+    /// The image behind an index entry, for this machine if there are several.
+    fn image_of(&self, entry: &Descriptor, depth: u32) -> Result<Option<(Digest, Manifest)>> {
+        if depth == MAX_INDEX_DEPTH {
+            return Err(Error::invalid("index.json", "too many indexes within each other"));
+        }
+        match manifest::parse(&self.blob(&entry.digest)?)? {
+            Document::Image(image) => {
+                manifest::check_image(&image)?;
+                for layer in &image.layers {
+                    self.check(&format!("blobs/sha256/{}", layer.digest.hex()), &layer.digest)?;
+                }
+                Ok(Some((entry.digest.clone(), image)))
+            }
+            Document::Index(index) => match index.choose(&Platform::host()) {
+                Some(chosen) => self.image_of(chosen, depth + 1),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn load(
+        &self,
+        store: &Arc<Inner>,
+        wanted: &Wanted,
+        lease: &Lease,
+        progress: &ProgressSink,
+    ) -> Result<Image> {
+        let config = parse_config(&wanted.config)?;
+        let diff_ids = &config.rootfs.diff_ids;
+        if diff_ids.len() != wanted.layers.len() {
+            let reason = format!(
+                "invalid manifest, layers length mismatch: expected {}, got {}",
+                diff_ids.len(),
+                wanted.layers.len()
+            );
+            return Err(Error::invalid("manifest.json", reason));
+        }
+        let mut seen = HashSet::new();
+        let missing: Vec<(&Digest, &String)> = diff_ids
+            .iter()
+            .zip(&wanted.layers)
+            .filter(|(diff_id, _)| seen.insert(*diff_id))
+            .filter(|(diff_id, _)| store.hold_if_present(diff_id, lease).is_none())
+            .collect();
+        for group in missing.chunks(PARALLEL_LAYERS) {
+            std::thread::scope(|scope| {
+                let work: Vec<_> = group
+                    .iter()
+                    .map(|(diff_id, path)| {
+                        scope.spawn(|| self.load_layer(store, diff_id, path, lease, progress))
+                    })
+                    .collect();
+                work.into_iter().try_for_each(|thread| {
+                    thread.join().unwrap_or_else(|_| Err(Error::Cancelled("load".into())))
+                })
+            })?;
+        }
+        let new = NewImage { tags: &wanted.names, ..NewImage::default() };
+        let image = store.put_image(&wanted.config, &new, lease)?;
+        if wanted.names.is_empty() {
+            progress(Progress::Loaded(format!("Loaded image ID: {}", image.id)));
+        }
+        for name in &wanted.names {
+            progress(Progress::Loaded(format!("Loaded image: {}", name.familiar())));
+        }
+        Ok(image)
+    }
+
+    fn load_layer(
+        &self,
+        store: &Arc<Inner>,
+        diff_id: &Digest,
+        path: &str,
+        lease: &Lease,
+        progress: &ProgressSink,
+    ) -> Result<()> {
+        let failed = |source| Error::Layer { layer: diff_id.to_string(), source };
+        let member = self.file(path)?;
+        let total = member.size;
+        let tell = |current| {
+            progress(Progress::Layer {
+                id: diff_id.short().into(),
+                state: LayerState::LoadingLayer,
+                current,
+                total,
+            });
+        };
+        let mut file = self.open(path)?;
+        let encoding = encoding_of(&mut file).map_err(failed)?;
+        let counted = Counted { input: file, done: 0, told: 0, tell };
+        let prepared = store.unpack_aside(counted).map_err(failed)?;
+        if prepared.unpacked.diff_id != *diff_id {
+            return Err(Error::DigestMismatch {
+                what: format!("layer {path}"),
+                expected: diff_id.clone(),
+                actual: prepared.unpacked.diff_id.clone(),
+            });
+        }
+        let (digest, size) = store.keep_member(member, lease)?;
+        let form = Form { digest, size, encoding, stored: true, sources: Vec::new() };
+        store.register(prepared, false, Some(form), lease).map(drop)
+    }
+}
+
+impl Inner {
+    /// Names a spooled member by its digest, without copying it.
+    fn keep_member(&self, member: &Blob, lease: &Lease) -> Result<(Digest, u64)> {
+        let digest = member.digest.clone();
+        let mut state = self.state();
+        match std::fs::hard_link(member.path(), self.dirs.blob(&digest)) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(Error::io(format!("store blob {digest}"))(error));
+            }
+            _ => {}
+        }
+        state.hold_blob(lease.id(), &digest);
+        Ok((digest, member.size))
+    }
+}
+
+/// A member's path without `./`; `None` if it climbs out.
+fn clean(path: &[u8]) -> Option<String> {
+    let text = String::from_utf8(path.to_vec()).ok()?;
+    let mut parts = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            _ => parts.push(part),
+        }
+    }
+    Some(parts.iter().collect::<PathBuf>().to_str()?.to_owned())
+}
+
+/// The name in an index: whole, or only a tag (which names nothing).
+fn name_of(entry: &Descriptor) -> Option<Reference> {
+    let whole = entry.annotations.get(ANNOTATION_NAME);
+    let part = entry.annotations.get(ANNOTATION_REF).filter(|name| name.contains([':', '/']));
+    let name = Reference::parse(whole.or(part)?).ok()?;
+    Some(name.with_default_tag())
+}
+
+fn not_a_tar(error: TarError) -> Error {
+    match error {
+        TarError::Io(error) => Error::io("read archive")(error),
+        TarError::Format(reason) => Error::invalid("archive", reason),
+    }
+}
+
+fn encoding_of(file: &mut File) -> Result<Encoding, LayerError> {
+    use std::os::unix::fs::FileExt;
+    let mut start = [0; 6];
+    let source = |error| LayerError::Source(IoCause(error));
+    let length = file.read_at(&mut start, 0).map_err(source)?;
+    sniff(&start[..length]).map(Encoding::from).map_err(source)
+}
+
+impl From<Compression> for Encoding {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => Self::Plain,
+            Compression::Gzip => Self::Gzip,
+            Compression::Zstd => Self::Zstd,
+        }
+    }
+}
+
+/// Tells how far the reading is, now and then.
+struct Counted<R, F> {
+    input: R,
+    done: u64,
+    told: u64,
+    tell: F,
+}
+
+/// Bytes between two events.
+const TELL_STEP: u64 = 4 << 20;
+
+impl<R: Read, F: Fn(u64)> Read for Counted<R, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.input.read(buffer)?;
+        self.done += length as u64;
+        if length == 0 || self.done - self.told >= TELL_STEP {
+            self.told = self.done;
+            (self.tell)(self.done);
+        }
+        Ok(length)
+    }
+}

@@ -1,0 +1,106 @@
+//! Questions to registries that change nothing here.
+
+use shoal_model::{Platform, Reference};
+
+use super::{Store, put::parse_config};
+use crate::{
+    Auth, Error, RemoteError, RemoteManifest, Result,
+    manifest::{self, Document, WirePlatform},
+    remote::Session,
+};
+
+impl Store {
+    /// Asks the registry whether it takes these credentials.
+    ///
+    /// # Errors
+    /// [`crate::RemoteError`] when it does not.
+    pub async fn login(&self, registry: &str, auth: &Auth) -> Result<()> {
+        let domain = domain_of(registry);
+        let name = Reference::parse(&format!("{domain}/login"))
+            .map_err(|_| Error::invalid("registry address", format!("{registry:?}")))?;
+        let session = self.inner.registries.session(&name, auth, Vec::new()).await?;
+        Ok(session.check().await?)
+    }
+
+    /// The tags of a repository at its registry (`pull --all-tags`).
+    ///
+    /// # Errors
+    /// [`crate::RemoteError`].
+    pub async fn remote_tags(&self, repository: &Reference, auth: &Auth) -> Result<Vec<String>> {
+        let scopes = vec![Session::pull_scope(repository)];
+        let session = self.inner.registries.session(repository, auth, scopes).await?;
+        Ok(session.tags().await.map_err(|error| error.of_pull(repository))?)
+    }
+
+    /// What the registry has under a reference (`/distribution/…/json`, and to
+    /// pin a service's image).
+    ///
+    /// # Errors
+    /// [`crate::RemoteError`].
+    pub async fn remote_manifest(
+        &self,
+        reference: &Reference,
+        auth: &Auth,
+    ) -> Result<RemoteManifest> {
+        let name = reference.clone().with_default_tag();
+        let of_pull = |error: RemoteError| Error::from(error.of_pull(&name));
+        let scopes = vec![Session::pull_scope(&name)];
+        let session = self.inner.registries.session(&name, auth, scopes).await.map_err(of_pull)?;
+        let fetched = session.manifest(&wanted(&name)).await.map_err(of_pull)?;
+        let platforms = match manifest::parse(&fetched.bytes)? {
+            Document::Index(index) => index
+                .manifests
+                .iter()
+                .filter_map(|entry| entry.platform.as_ref())
+                .filter(|platform| platform.os != "unknown")
+                .map(WirePlatform::to_model)
+                .collect(),
+            Document::Image(image) => {
+                manifest::check_image(&image)?;
+                let document = super::pull::fetch_document(&session, &image.config).await?;
+                vec![parse_config(&document)?.platform()]
+            }
+        };
+        Ok(RemoteManifest {
+            digest: fetched.digest,
+            media_type: fetched.media_type,
+            size: fetched.bytes.len() as u64,
+            platforms,
+        })
+    }
+}
+
+/// The part of a reference that a registry is asked for.
+pub(super) fn wanted(name: &Reference) -> String {
+    match (name.digest(), name.tag()) {
+        (Some(digest), _) => digest.to_string(),
+        (None, tag) => tag.unwrap_or("latest").to_owned(),
+    }
+}
+
+/// `docker login` sends addresses of several forms, the oldest of them
+/// `https://index.docker.io/v1/`.
+fn domain_of(registry: &str) -> &str {
+    let bare = registry.split_once("://").map_or(registry, |(_, rest)| rest);
+    match bare.split('/').next().unwrap_or(bare) {
+        "" | "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        domain => domain,
+    }
+}
+
+/// Whether an image may be taken for `machine`; Docker's words if not.
+pub(super) fn check_platform(
+    name: &Reference,
+    asked: Option<&Platform>,
+    actual: &Platform,
+) -> Result<()> {
+    match asked {
+        Some(asked) if !actual.runs_on(asked) => Err(RemoteError::NotFound(format!(
+            "image with reference {} was found but does not match the specified platform: \
+             wanted {asked}, actual: {actual}",
+            name.familiar()
+        ))
+        .into()),
+        _ => Ok(()),
+    }
+}
