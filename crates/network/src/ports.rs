@@ -35,9 +35,17 @@ pub(crate) struct PortTable {
 
 #[derive(Debug, Default)]
 struct Held {
-    sockets: BTreeMap<(Protocol, u16), Vec<(Ipv4Addr, Option<OwnedFd>)>>,
+    sockets: BTreeMap<(Protocol, u16), Vec<HeldPort>>,
     /// Where the next search for an ephemeral port begins.
     next: u16,
+}
+
+/// One address of a port; the socket is missing where it could not be had
+/// again.
+#[derive(Debug)]
+struct HeldPort {
+    host_ip: Ipv4Addr,
+    _socket: Option<OwnedFd>,
 }
 
 /// A port held; dropping it lets the port go.
@@ -113,9 +121,8 @@ impl PortTable {
         let BoundPort { host_ip, host_port: port, protocol, container_port } = bound;
         let mut held = self.lock();
         let here = held.sockets.entry((protocol, port)).or_default();
-        let meets =
-            |ip: &Ipv4Addr| *ip == host_ip || ip.is_unspecified() || host_ip.is_unspecified();
-        if here.iter().any(|(ip, _)| meets(ip)) {
+        let any = host_ip.is_unspecified();
+        if here.iter().any(|h| any || h.host_ip.is_unspecified() || h.host_ip == host_ip) {
             return Err(PortError::Allocated { host_ip, port });
         }
         let socket = match hold(protocol, SocketAddrV4::new(host_ip, port)) {
@@ -136,7 +143,7 @@ impl PortTable {
                 });
             }
         };
-        here.push((host_ip, socket));
+        here.push(HeldPort { host_ip, _socket: socket });
         Ok(Reservation { table: Arc::clone(self), bound })
     }
 
@@ -150,7 +157,7 @@ impl Drop for Reservation {
         let BoundPort { host_ip, host_port, protocol, .. } = self.bound;
         let mut held = self.table.lock();
         if let Some(here) = held.sockets.get_mut(&(protocol, host_port)) {
-            here.retain(|(ip, _)| *ip != host_ip);
+            here.retain(|held| held.host_ip != host_ip);
             if here.is_empty() {
                 held.sockets.remove(&(protocol, host_port));
             }

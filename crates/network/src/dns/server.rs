@@ -50,6 +50,7 @@ pub(crate) struct Resolver {
     resolv_conf: PathBuf,
     forwards: Semaphore,
     tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 /// Sockets inside a container's namespace.
@@ -79,13 +80,15 @@ pub(crate) struct Scope {
 }
 
 impl Sockets {
-    /// Opens them in the calling thread's namespace and leads port 53 there.
-    pub(crate) fn open() -> io::Result<Self> {
+    /// Opens them in the calling thread's namespace, which is `fresh` or had a
+    /// resolver before, and leads port 53 there.
+    pub(crate) fn open(fresh: bool) -> io::Result<Self> {
         let udp = StdUdpSocket::bind((EMBEDDED_ADDRESS, 0))?;
         let tcp = StdTcpListener::bind((EMBEDDED_ADDRESS, 0))?;
         udp.set_nonblocking(true)?;
         tcp.set_nonblocking(true)?;
-        redirect_dns(EMBEDDED_ADDRESS, udp.local_addr()?.port(), tcp.local_addr()?.port())?;
+        let (udp_port, tcp_port) = (udp.local_addr()?.port(), tcp.local_addr()?.port());
+        redirect_dns(EMBEDDED_ADDRESS, udp_port, tcp_port, fresh)?;
         Ok(Self { udp, tcp })
     }
 }
@@ -98,14 +101,20 @@ impl Served {
 }
 
 impl Resolver {
-    pub(crate) fn new(names: Arc<Names>, resolv_conf: PathBuf, tasks: TaskTracker) -> Arc<Self> {
+    /// Resolvers end with `stop`; `tasks` knows them.
+    pub(crate) fn new(
+        names: Arc<Names>,
+        resolv_conf: PathBuf,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         let forwards = Semaphore::new(FORWARDS_MAX);
-        Arc::new(Self { names, resolv_conf, forwards, tasks })
+        Arc::new(Self { names, resolv_conf, forwards, tasks, stop })
     }
 
     /// Starts answering on `sockets`. Must be called inside a tokio runtime.
     pub(crate) fn serve(self: &Arc<Self>, sockets: Sockets, scope: Scope) -> io::Result<Served> {
-        let stop = CancellationToken::new();
+        let stop = self.stop.child_token();
         let scope = Arc::new(RwLock::new(scope));
         let desk = Desk {
             resolver: Arc::clone(self),

@@ -20,15 +20,23 @@ const CHAIN: &str = "output";
 const DNS_PORT: u16 = 53;
 
 /// Sends UDP and TCP for port 53 of `address` to other ports of the same
-/// address, in the calling thread's namespace. Replaces what an earlier call
-/// made.
+/// address, in the calling thread's namespace. Unless that is `fresh`, what an
+/// earlier call made is replaced; the kernel takes its time to delete.
 ///
 /// # Errors
 /// The kernel's; mostly that it has no nftables.
-pub(crate) fn redirect_dns(address: Ipv4Addr, udp_port: u16, tcp_port: u16) -> io::Result<()> {
+pub(crate) fn redirect_dns(
+    address: Ipv4Addr,
+    udp_port: u16,
+    tcp_port: u16,
+    fresh: bool,
+) -> io::Result<()> {
     let mut batch = Batch::default();
-    batch.message(TABLE_NEW, CREATE, |m| m.text(1, TABLE));
-    batch.message(TABLE_DELETE, 0, |m| m.text(1, TABLE));
+    if !fresh {
+        // The first makes the second one fit for a table that is not there.
+        batch.message(TABLE_NEW, CREATE, |m| m.text(1, TABLE));
+        batch.message(TABLE_DELETE, 0, |m| m.text(1, TABLE));
+    }
     batch.message(TABLE_NEW, CREATE, |m| m.text(1, TABLE));
     batch.message(CHAIN_NEW, CREATE, chain);
     for (protocol, port) in [(17, udp_port), (6, tcp_port)] {
@@ -239,9 +247,9 @@ mod tests {
             LinkSocket::open().unwrap().ensure(&[Change::Up { link: "lo".into() }]).unwrap();
             let server = UdpSocket::bind("127.0.0.11:0").unwrap();
             // Twice: as after a restart of the daemon.
-            redirect_dns([127, 0, 0, 11].into(), 1, 1).unwrap();
+            redirect_dns([127, 0, 0, 11].into(), 1, 1, true).unwrap();
             let port = server.local_addr().unwrap().port();
-            redirect_dns([127, 0, 0, 11].into(), port, 7777).unwrap();
+            redirect_dns([127, 0, 0, 11].into(), port, 7777, false).unwrap();
 
             // The port itself stays free for the container.
             let _own = UdpSocket::bind("0.0.0.0:53").unwrap();

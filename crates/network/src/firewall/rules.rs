@@ -193,7 +193,15 @@ const FORWARD: &str = "\tchain forward {
 \t\tiifname @bridges accept
 ";
 
-const NO_ROUTER: &str = "\t\tct status dnat accept\n\t\tdrop\n";
+/// A node that forwards packets only since we asked it to shall not carry those
+/// of its neighbours from one wire to the other. What other engines, virtual
+/// machines and tunnels on it do is their affair.
+const NO_ROUTER: &str =
+    "\t\tmeta iifkind { \"bridge\", \"tun\", \"wireguard\", \"vxlan\", \"geneve\" } accept
+\t\tmeta oifkind { \"bridge\", \"tun\", \"wireguard\", \"vxlan\", \"geneve\" } accept
+\t\tct status dnat accept
+\t\tdrop
+";
 
 #[cfg(test)]
 mod tests {
@@ -295,6 +303,8 @@ mod tests {
     fn a_node_that_was_no_router_does_not_become_one() {
         let rules = Rules { router: false, ..Rules::default() };
         assert!(rules.table().ends_with("ct status dnat accept\n\t\tdrop\n\t}\n}\n"));
+        let router = Rules { router: true, ..Rules::default() };
+        assert!(!router.table().contains("\t\tdrop\n"));
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Kernel {
                 changes.extend(self.outside(step, namespace, filtered)?);
             }
             inside.apply(&changes, None).map_err(refused)?;
-            if dns { open_sockets().map(Some) } else { Ok(None) }
+            if dns { open_sockets(true).map(Some) } else { Ok(None) }
         };
         let (namespace, sockets) = netns::create_with(work)
             .map_err(|e| NetworkError::system("create a network namespace", e))?;
@@ -119,7 +119,7 @@ impl Kernel {
 
     /// Opens the embedded resolver's sockets in a namespace in use.
     pub(super) fn open_sockets(&self, namespace: BorrowedFd<'_>) -> Result<Sockets> {
-        enter(namespace, open_sockets)
+        enter(namespace, || open_sockets(false))
     }
 
     /// Does the node's part of a step; what is left to do inside is returned.
@@ -159,8 +159,8 @@ fn open_inside() -> Result<LinkSocket> {
     LinkSocket::open().map_err(|e| NetworkError::system("open a netlink socket in a namespace", e))
 }
 
-fn open_sockets() -> Result<Sockets> {
-    Sockets::open().map_err(|e| NetworkError::system("open the embedded resolver", e))
+fn open_sockets(fresh: bool) -> Result<Sockets> {
+    Sockets::open(fresh).map_err(|e| NetworkError::system("open the embedded resolver", e))
 }
 
 fn refused(refused: Refused) -> NetworkError {

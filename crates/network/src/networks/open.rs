@@ -50,7 +50,9 @@ pub(super) async fn open(root: &Path, config: NetworkConfig) -> Result<Arc<Netwo
     };
     let firewall = Firewall::start(config.nft.clone(), rules, &tasks);
     let names = Arc::new(Names::default());
-    let resolver = Resolver::new(Arc::clone(&names), config.resolv_conf.clone(), tasks.clone());
+    let stop = CancellationToken::new();
+    let resolv_conf = config.resolv_conf.clone();
+    let resolver = Resolver::new(Arc::clone(&names), resolv_conf, tasks.clone(), stop.clone());
     Ok(Arc::new(Networks {
         pool: Pool::new(config.pool_size),
         config,
@@ -66,7 +68,7 @@ pub(super) async fn open(root: &Path, config: NetworkConfig) -> Result<Arc<Netwo
         deal: Default::default(),
         builders: Semaphore::new(BUILDERS),
         tasks,
-        stop: CancellationToken::new(),
+        stop,
     }))
 }
 

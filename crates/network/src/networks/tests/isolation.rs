@@ -103,6 +103,13 @@ fn a_node_that_was_no_router_forwards_for_nobody_else() {
         let _third = Server::start(third.as_fd(), 80);
         ask(None, (THIRD, 80));
         assert_closed(Some(node.neighbour.as_fd()), (THIRD, 80));
+        // Behind the bridge of another engine it is that one's affair.
+        output("ip", &["address", "del", "10.98.0.1/24", "dev", "uplink2"]);
+        output("ip", &["link", "add", "other0", "type", "bridge"]);
+        output("ip", &["link", "set", "uplink2", "master", "other0"]);
+        output("ip", &["address", "add", "10.98.0.1/24", "dev", "other0"]);
+        output("ip", &["link", "set", "other0", "up"]);
+        ask(Some(node.neighbour.as_fd()), (THIRD, 80));
     });
 }
 
