@@ -12,7 +12,13 @@
 
 pub mod bundle;
 pub mod client;
+pub mod command_line;
+mod handshake;
+mod init;
 pub mod launch;
+mod plan;
 pub mod protocol;
+mod shim;
+pub mod user;
 
 pub use shoal_sys::cgroup::Limits;

@@ -1,0 +1,146 @@
+//! The first process of a container, step by step.
+
+use std::{
+    convert::Infallible,
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use shoal_sys::{
+    cgroup::Cgroup,
+    mount::{self, Change, Propagation},
+    process::{self, Namespaces},
+    root::Root,
+};
+
+use super::{cgroups, command, confine, devices, failed, give_up, identity, masks, mounts, rootfs};
+use super::{install, new_session, stdio::ProcessStdio, sysctl, terminal};
+use crate::{
+    bundle::Bundle,
+    handshake::ProcessEnd,
+    plan::{MountKind, MountPlan, Placement, Plan},
+    protocol::Failure,
+};
+
+/// Everything the process brings from the shim.
+#[derive(Debug)]
+pub(crate) struct Ingredients<'a> {
+    pub(crate) bundle: &'a Bundle,
+    pub(crate) plan: &'a Plan,
+    pub(crate) cgroup: Option<&'a Cgroup>,
+    /// Namespaces to enter, besides the new ones it was born into.
+    pub(crate) join: Vec<(OwnedFd, Namespaces)>,
+    /// Pipes; `None`: a terminal is to be made.
+    pub(crate) stdio: Option<ProcessStdio>,
+    pub(crate) socket: ProcessEnd,
+}
+
+/// Becomes the container's first process. Does not return.
+pub(crate) fn container(ingredients: Ingredients<'_>) -> ! {
+    let socket = &ingredients.socket;
+    match run(&ingredients) {
+        Ok(never) => match never {},
+        Err(failure) => give_up(socket, &failure),
+    }
+}
+
+fn run(ingredients: &Ingredients<'_>) -> Result<Infallible, Failure> {
+    let Ingredients { bundle, plan, cgroup, join, stdio, socket } = ingredients;
+    for (fd, namespaces) in join {
+        process::join(fd.as_fd(), *namespaces).map_err(failed("joining a namespace"))?;
+    }
+    let root = build_root(bundle, plan)?;
+    let made;
+    let stdio = match stdio {
+        Some(stdio) => stdio,
+        None => {
+            let (master, slave) = terminal::create(&root, plan.process.size)?;
+            terminal::mount_console(&root, &slave)?;
+            socket.terminal(master.as_fd()).map_err(failed("handing over the terminal"))?;
+            made = ProcessStdio::Terminal(slave);
+            &made
+        }
+    };
+    names(plan)?;
+    socket.wait_joined().map_err(failed("waiting for the control group"))?;
+    if plan.namespaces.cgroup == Placement::New {
+        process::leave(Namespaces::CGROUP).map_err(failed("cgroup namespace"))?;
+    }
+    cgroup_mounts(&root, plan, *cgroup)?;
+    masks::mask(&root, &plan.masked_paths)?;
+    masks::read_only(&root, &plan.read_only_paths)?;
+    if plan.root_read_only {
+        let change = Change { set: mount::Attributes::READ_ONLY, ..Change::default() };
+        mount::change(root.as_fd(), change).map_err(failed("read-only root"))?;
+    }
+    mount::pivot(root.as_fd()).map_err(failed("pivot_root"))?;
+    let identity = identity::resolve(&root, &plan.process.user)?;
+    let command = command::prepare(&plan.process, &identity)?;
+    new_session(stdio.terminal())?;
+    stdio.give_to(identity.uid);
+    install(stdio)?;
+    socket.ready().map_err(failed("reporting"))?;
+    wait_go(socket)?;
+    confine::confine(&plan.process.confinement, &identity, plan.process.umask)?;
+    Err(command.execute())
+}
+
+/// A closed socket: the container was given up, or the shim is gone.
+fn wait_go(socket: &ProcessEnd) -> Result<(), Failure> {
+    match socket.wait_go() {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            process::exit_now(super::UNTOLD)
+        }
+        other => other.map_err(failed("waiting for the start")),
+    }
+}
+
+/// The root file system with all mounts but the control groups', not yet entered.
+fn build_root(bundle: &Bundle, plan: &Plan) -> Result<Root, Failure> {
+    // Mounts made here must not appear on the host, and unmounts there may appear
+    // here until the old root is gone.
+    let slave =
+        Change { propagation: Some(Propagation::Slave), recursive: true, ..Change::default() };
+    let old_root = mount::handle("/").map_err(failed("the host's root"))?;
+    mount::change(&old_root, slave).map_err(failed("making mounts slaves"))?;
+    let root = rootfs::mount(bundle, &plan.root)?;
+    let mut proc = None;
+    for one in plan.mounts.iter().filter(|one| !is_deferred(plan, one)) {
+        mounts::mount(&root, one, &mut proc)?;
+    }
+    devices::create(&root, &plan.devices)?;
+    devices::link(&root)?;
+    if !plan.sysctls.is_empty() {
+        sysctl::write(proc, &plan.sysctls)?;
+    }
+    Ok(root)
+}
+
+/// Control groups come last, as they wait for the shim, unless something is to be
+/// mounted on top of them.
+fn is_deferred(plan: &Plan, mount: &MountPlan) -> bool {
+    let on_top =
+        |other: &MountPlan| other != mount && other.destination.starts_with(&mount.destination);
+    matches!(mount.kind, MountKind::Cgroup { .. }) && !plan.mounts.iter().any(on_top)
+}
+
+fn cgroup_mounts(root: &Root, plan: &Plan, cgroup: Option<&Cgroup>) -> Result<(), Failure> {
+    for one in &plan.mounts {
+        if let MountKind::Cgroup { writable } = one.kind {
+            let own_namespace = plan.namespaces.cgroup == Placement::New;
+            cgroups::mount(root, one, cgroup, writable, own_namespace)?;
+        }
+    }
+    Ok(())
+}
+
+fn names(plan: &Plan) -> Result<(), Failure> {
+    let own = plan.namespaces.uts != Placement::Host;
+    if let Some(name) = plan.hostname.as_deref().filter(|_| own) {
+        rustix::system::sethostname(name.as_bytes()).map_err(failed("host name"))?;
+    }
+    if let Some(name) = plan.domainname.as_deref().filter(|_| own) {
+        rustix::system::setdomainname(name.as_bytes()).map_err(failed("domain name"))?;
+    }
+    Ok(())
+}

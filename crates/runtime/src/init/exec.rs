@@ -1,0 +1,67 @@
+//! One more process in a container: into its namespaces, then as the first one.
+
+use std::{
+    convert::Infallible,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use shoal_sys::{
+    process::{self, Namespaces},
+    root::Root,
+};
+
+use super::stdio::ProcessStdio;
+use super::{command, confine, failed, give_up, identity, install, new_session, terminal};
+use crate::{handshake::ProcessEnd, plan::ProcessPlan, protocol::Failure};
+
+/// Everything the process brings from the shim.
+#[derive(Debug)]
+pub(crate) struct ExecIngredients<'a> {
+    pub(crate) process: &'a ProcessPlan,
+    /// The container's first process.
+    pub(crate) init: BorrowedFd<'a>,
+    /// Which of its namespaces are not the shim's own. It was born into the pid
+    /// namespace.
+    pub(crate) namespaces: Namespaces,
+    /// Pipes; `None`: a terminal is to be made.
+    pub(crate) stdio: Option<ProcessStdio>,
+    pub(crate) socket: ProcessEnd,
+}
+
+/// Becomes a further process of a container. Does not return.
+pub(crate) fn exec(ingredients: ExecIngredients<'_>) -> ! {
+    let socket = &ingredients.socket;
+    match run(&ingredients) {
+        Ok(never) => match never {},
+        Err(failure) => give_up(socket, &failure),
+    }
+}
+
+fn run(ingredients: &ExecIngredients<'_>) -> Result<Infallible, Failure> {
+    let ExecIngredients { process, init, namespaces, stdio, socket } = ingredients;
+    // The control group first: a cgroup namespace begins where its maker stands.
+    socket.wait_joined().map_err(failed("waiting for the control group"))?;
+    process::join(*init, namespaces.with(Namespaces::MOUNT))
+        .map_err(failed("joining the container's namespaces"))?;
+    // From here on `/` is the container's root.
+    let root = Root::at("/").map_err(failed("the container's root"))?;
+    let made;
+    let stdio = match stdio {
+        Some(stdio) => stdio,
+        None => {
+            let (master, slave) = terminal::create(&root, process.size)?;
+            socket.terminal(master.as_fd()).map_err(failed("handing over the terminal"))?;
+            made = ProcessStdio::Terminal(slave);
+            &made
+        }
+    };
+    let identity = identity::resolve(&root, &process.user)?;
+    let command = command::prepare(process, &identity)?;
+    new_session(stdio.terminal())?;
+    stdio.give_to(identity.uid);
+    install(stdio)?;
+    socket.ready().map_err(failed("reporting"))?;
+    socket.wait_go().map_err(failed("waiting for the start"))?;
+    confine::confine(&process.confinement, &identity, process.umask)?;
+    Err(command.execute())
+}

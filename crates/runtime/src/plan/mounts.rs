@@ -1,0 +1,146 @@
+//! Mounts of the OCI spec: their options sorted into what the kernel wants where.
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::Mount;
+use shoal_sys::mount::{Attributes, Change};
+
+use super::{absolute, invalid, propagation_named, unbuilt};
+use crate::{bundle::Bundle, protocol::Failure};
+
+/// One mount to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MountPlan {
+    /// In the container.
+    pub(crate) destination: PathBuf,
+    pub(crate) kind: MountKind,
+    /// What to set and clear on it, and how it propagates.
+    pub(crate) change: Change,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MountKind {
+    /// A file or directory of the host.
+    Bind { source: PathBuf, recursive: bool },
+    /// A new file system of this type, with its own options.
+    FileSystem { kind: String, source: Option<String>, options: Vec<(String, Option<String>)> },
+    /// The container's own control groups; always read-only unless `rw` was
+    /// asked for.
+    Cgroup { writable: bool },
+}
+
+impl MountPlan {
+    pub(super) fn new(bundle: &Bundle, mount: &Mount) -> Result<Self, Failure> {
+        let destination = absolute(mount.destination())?;
+        let used = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
+        if used(mount.uid_mappings()) || used(mount.gid_mappings()) {
+            return Err(unbuilt(&format!("id mappings of mount {}", destination.display())));
+        }
+        let mut options = Options::default();
+        for option in mount.options().iter().flatten() {
+            options.take(option, &destination)?;
+        }
+        let kind = mount.typ().as_deref().unwrap_or("bind");
+        let source = mount.source().clone();
+        let kind = match (options.bind, kind) {
+            (Some(recursive), _) => bind(bundle, source, recursive, &destination)?,
+            // Docker writes type `bind` with or without the option.
+            (None, "bind" | "none" | "") => bind(bundle, source, true, &destination)?,
+            (None, "cgroup" | "cgroup2") => {
+                MountKind::Cgroup { writable: options.write == Some(true) }
+            }
+            (None, kind) => MountKind::FileSystem {
+                kind: kind.into(),
+                source: source.and_then(|path| path.to_str().map(str::to_owned)),
+                options: options.data,
+            },
+        };
+        Ok(Self { destination, kind, change: options.change })
+    }
+}
+
+fn bind(
+    bundle: &Bundle,
+    source: Option<PathBuf>,
+    recursive: bool,
+    destination: &std::path::Path,
+) -> Result<MountKind, Failure> {
+    let source =
+        source.ok_or_else(|| invalid(format!("mount {} has no source", destination.display())))?;
+    Ok(MountKind::Bind { source: bundle.dir().join(source), recursive })
+}
+
+/// Options as they are met.
+#[derive(Default)]
+struct Options {
+    bind: Option<bool>,
+    write: Option<bool>,
+    change: Change,
+    data: Vec<(String, Option<String>)>,
+}
+
+impl Options {
+    fn take(&mut self, option: &str, destination: &std::path::Path) -> Result<(), Failure> {
+        if let Some((attribute, on)) = attribute(option) {
+            let (to, from) = match on {
+                true => (&mut self.change.set, &mut self.change.clear),
+                false => (&mut self.change.clear, &mut self.change.set),
+            };
+            *to = to.with(attribute);
+            *from = from.without(attribute);
+            if attribute == Attributes::READ_ONLY {
+                self.write = Some(!on);
+            }
+            return Ok(());
+        }
+        if let Some((propagation, recursive)) = propagation_named(option) {
+            self.change.propagation = Some(propagation);
+            self.change.recursive |= recursive;
+            return Ok(());
+        }
+        match option {
+            "bind" => self.bind = Some(false),
+            "rbind" => self.bind = Some(true),
+            "defaults" | "async" => {}
+            "rro" => {
+                self.change.set = self.change.set.with(Attributes::READ_ONLY);
+                self.change.recursive = true;
+                self.write = Some(false);
+            }
+            "shared" | "rshared" | "remount" | "idmap" | "ridmap" | "tmpcopyup"
+            | "copy-symlink" | "rnosuid" | "rnodev" | "rnoexec" => {
+                let what = format!("option {option:?} of mount {}", destination.display());
+                return Err(unbuilt(&what));
+            }
+            other => match other.split_once('=') {
+                Some((name, value)) => self.data.push((name.into(), Some(value.into()))),
+                None => self.data.push((other.into(), None)),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// An option that is an attribute of the mount: set or cleared by it.
+fn attribute(option: &str) -> Option<(Attributes, bool)> {
+    Some(match option {
+        "ro" => (Attributes::READ_ONLY, true),
+        "rw" => (Attributes::READ_ONLY, false),
+        "nosuid" => (Attributes::NO_SUID, true),
+        "suid" => (Attributes::NO_SUID, false),
+        "nodev" => (Attributes::NO_DEV, true),
+        "dev" => (Attributes::NO_DEV, false),
+        "noexec" => (Attributes::NO_EXEC, true),
+        "exec" => (Attributes::NO_EXEC, false),
+        "noatime" => (Attributes::NO_ATIME, true),
+        "strictatime" => (Attributes::STRICT_ATIME, true),
+        // The kernel's default.
+        "relatime" | "atime" | "norelatime" | "nostrictatime" => (Attributes::ATIME, false),
+        "nodiratime" => (Attributes::NO_DIR_ATIME, true),
+        "diratime" => (Attributes::NO_DIR_ATIME, false),
+        "nosymfollow" => (Attributes::NO_SYMFOLLOW, true),
+        "symfollow" => (Attributes::NO_SYMFOLLOW, false),
+        _ => return None,
+    })
+}

@@ -1,0 +1,172 @@
+//! The process: what to run, as whom, and with what taken away.
+
+use std::{path::PathBuf, rc::Rc};
+
+use oci_spec::runtime::{Capabilities as SpecCapabilities, Linux, PosixRlimitType, Process};
+use shoal_sys::{caps::Capabilities, seccomp::Program};
+
+use super::{absolute, invalid, seccomp, unbuilt};
+use crate::{
+    bundle::ShimConfig,
+    protocol::{Failure, WindowSize},
+};
+
+/// One process to be run.
+#[derive(Clone, Debug)]
+pub(crate) struct ProcessPlan {
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<String>,
+    /// Absolute.
+    pub(crate) cwd: PathBuf,
+    pub(crate) terminal: bool,
+    pub(crate) size: Option<WindowSize>,
+    pub(crate) user: UserChoice,
+    pub(crate) umask: Option<u32>,
+    pub(crate) confinement: Confinement,
+}
+
+/// As whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UserChoice {
+    /// Numbers, final.
+    Ids { uid: u32, gid: u32, groups: Vec<u32> },
+    /// Text to be looked up in the container's files.
+    Text { user: String, groups: Vec<String> },
+}
+
+/// What every process of a container is confined by.
+#[derive(Clone, Debug)]
+pub(crate) struct Confinement {
+    pub(crate) bounding: Capabilities,
+    pub(crate) effective: Capabilities,
+    pub(crate) permitted: Capabilities,
+    pub(crate) inheritable: Capabilities,
+    pub(crate) ambient: Capabilities,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) seccomp: Option<Rc<Program>>,
+    pub(crate) rlimits: Vec<Rlimit>,
+    pub(crate) rlimits_lenient: bool,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) oom_score_lenient: bool,
+}
+
+/// One resource limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rlimit {
+    pub(crate) resource: rustix::process::Resource,
+    /// `u64::MAX`: none.
+    pub(crate) soft: u64,
+    pub(crate) hard: u64,
+}
+
+impl ProcessPlan {
+    pub(super) fn new(
+        process: &Process,
+        linux: &Linux,
+        config: &ShimConfig,
+    ) -> Result<Self, Failure> {
+        let unbuilt_parts = [
+            (process.apparmor_profile().as_deref().is_some_and(|p| !p.is_empty()), "AppArmor"),
+            (process.selinux_label().as_deref().is_some_and(|p| !p.is_empty()), "SELinux labels"),
+            (process.io_priority().is_some(), "IO priorities"),
+            (process.scheduler().is_some(), "schedulers"),
+            (process.exec_cpu_affinity().is_some(), "CPU affinity of execs"),
+        ];
+        if let Some((_, what)) = unbuilt_parts.into_iter().find(|(asked, _)| *asked) {
+            return Err(unbuilt(what));
+        }
+        let args = process.args().clone().unwrap_or_default();
+        if args.is_empty() {
+            return Err(invalid("no command specified"));
+        }
+        let size = process.console_size().map(|size| WindowSize {
+            rows: u16::try_from(size.height()).unwrap_or(u16::MAX),
+            columns: u16::try_from(size.width()).unwrap_or(u16::MAX),
+        });
+        let user = match &config.user_text {
+            Some(user) => {
+                UserChoice::Text { user: user.clone(), groups: config.group_texts.clone() }
+            }
+            None => UserChoice::Ids {
+                uid: process.user().uid(),
+                gid: process.user().gid(),
+                groups: process.user().additional_gids().clone().unwrap_or_default(),
+            },
+        };
+        Ok(Self {
+            args,
+            env: process.env().clone().unwrap_or_default(),
+            cwd: absolute(process.cwd())?,
+            terminal: process.terminal().unwrap_or(false),
+            size,
+            user,
+            umask: process.user().umask(),
+            confinement: Confinement::new(process, linux, config)?,
+        })
+    }
+}
+
+impl Confinement {
+    fn new(process: &Process, linux: &Linux, config: &ShimConfig) -> Result<Self, Failure> {
+        // What the shim itself lacks it cannot give.
+        let own = Capabilities::permitted()
+            .map_err(|error| Failure::new(crate::protocol::Reason::Failed, error.to_string()))?;
+        let sets = process.capabilities().clone().unwrap_or_default();
+        let set = |names: &Option<SpecCapabilities>| -> Result<Capabilities, Failure> {
+            let found: Result<Capabilities, Failure> = names
+                .iter()
+                .flatten()
+                .map(|name| {
+                    Capabilities::named(&name.to_string())
+                        .ok_or_else(|| invalid(format!("unknown capability {name}")))
+                })
+                .collect();
+            Ok(found?.common(own))
+        };
+        let permitted = set(sets.permitted())?;
+        let inheritable = set(sets.inheritable())?;
+        Ok(Self {
+            bounding: set(sets.bounding())?,
+            effective: set(sets.effective())?.common(permitted),
+            permitted,
+            inheritable,
+            ambient: set(sets.ambient())?.common(permitted).common(inheritable),
+            no_new_privileges: process.no_new_privileges().unwrap_or(false),
+            seccomp: seccomp::program(linux, config)?.map(Rc::new),
+            rlimits: process.rlimits().iter().flatten().map(rlimit).collect(),
+            rlimits_lenient: config.lenient.rlimits,
+            oom_score_adj: process.oom_score_adj(),
+            oom_score_lenient: config.lenient.oom_score_adj,
+        })
+    }
+
+    /// For `exec --privileged`: every capability the shim has, and no filter.
+    pub(crate) fn privileged(&self) -> Result<Self, Failure> {
+        let all = Capabilities::permitted()
+            .map_err(|error| Failure::new(crate::protocol::Reason::Failed, error.to_string()))?;
+        Ok(Self { bounding: all, effective: all, permitted: all, seccomp: None, ..self.clone() })
+    }
+}
+
+fn rlimit(limit: &oci_spec::runtime::PosixRlimit) -> Rlimit {
+    use rustix::process::Resource;
+    let resource = match limit.typ() {
+        PosixRlimitType::RlimitCpu => Resource::Cpu,
+        PosixRlimitType::RlimitFsize => Resource::Fsize,
+        PosixRlimitType::RlimitData => Resource::Data,
+        PosixRlimitType::RlimitStack => Resource::Stack,
+        PosixRlimitType::RlimitCore => Resource::Core,
+        PosixRlimitType::RlimitRss => Resource::Rss,
+        PosixRlimitType::RlimitNproc => Resource::Nproc,
+        PosixRlimitType::RlimitNofile => Resource::Nofile,
+        PosixRlimitType::RlimitMemlock => Resource::Memlock,
+        PosixRlimitType::RlimitAs => Resource::As,
+        PosixRlimitType::RlimitLocks => Resource::Locks,
+        PosixRlimitType::RlimitSigpending => Resource::Sigpending,
+        PosixRlimitType::RlimitMsgqueue => Resource::Msgqueue,
+        PosixRlimitType::RlimitNice => Resource::Nice,
+        PosixRlimitType::RlimitRtprio => Resource::Rtprio,
+        PosixRlimitType::RlimitRttime => Resource::Rttime,
+    };
+    Rlimit { resource, soft: limit.soft(), hard: limit.hard() }
+}
