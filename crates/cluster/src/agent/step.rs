@@ -140,3 +140,156 @@ fn exit_text(exit: &Exit) -> String {
         None => format!("task: non-zero exit ({})", exit.code),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cluster::{at, service, task};
+
+    fn wanted(desired: TaskState) -> Task {
+        Task { desired_state: desired, ..task(&service("web", 1), 1, "n1") }
+    }
+
+    fn in_state(state: TaskState) -> TaskStatus {
+        TaskStatus::new(state, "before", at(0))
+    }
+
+    /// The action in a word, with the reported state and message.
+    fn asked(desired: TaskState, state: TaskState) -> String {
+        match next(&wanted(desired), &in_state(state), at(1)) {
+            Action::Report(status) => format!("{}: {}", status.state, status.message),
+            other => format!("{other:?}").to_lowercase(),
+        }
+    }
+
+    #[test]
+    fn towards_running() {
+        use TaskState::*;
+        let steps: Vec<_> = TaskState::ALL.into_iter().map(|s| asked(Running, s)).collect();
+        assert_eq!(
+            steps,
+            [
+                "accepted: accepted",
+                "accepted: accepted",
+                "accepted: accepted",
+                "preparing: preparing",
+                "prepare",
+                "starting: starting",
+                "start",
+                "wait",
+                "idle",
+                "idle",
+                "idle",
+                "idle",
+                "idle",
+                "idle",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_task_wanted_ready_waits_there() {
+        assert_eq!(asked(TaskState::Ready, TaskState::Preparing), "prepare");
+        assert_eq!(asked(TaskState::Ready, TaskState::Ready), "idle");
+    }
+
+    #[test]
+    fn a_task_to_be_ended_is_shut_down_from_anywhere() {
+        for desired in [TaskState::Shutdown, TaskState::Remove] {
+            for state in TaskState::ALL {
+                let expected = if state.is_terminal() { "idle" } else { "shutdown" };
+                assert_eq!(asked(desired, state), expected, "{state}");
+            }
+        }
+    }
+
+    fn after(state: TaskState, done: Done) -> String {
+        match finish(&in_state(state), done, at(2)) {
+            None => "again".to_owned(),
+            Some(TaskStatus { state, message, err, .. }) => format!("{state}: {message} [{err}]"),
+        }
+    }
+
+    fn exit(code: i32, cause: Option<&str>) -> Done {
+        Done::Exited(Ok((Exit { code, cause: cause.map(str::to_owned) }, None)))
+    }
+
+    #[test]
+    fn outcomes_in_swarmkits_words() {
+        use TaskState::*;
+        let fatal = || ExecutorError::Fatal("No such image: x".to_owned());
+        let busy = || ExecutorError::Temporary("busy".to_owned());
+        assert_eq!(after(Preparing, Done::Prepared(Ok(()))), "ready: prepared []");
+        assert_eq!(after(Starting, Done::Started(Ok(None))), "running: started []");
+        assert_eq!(after(Running, exit(0, None)), "complete: finished []");
+        assert_eq!(after(Running, exit(3, None)), "failed: before [task: non-zero exit (3)]");
+        assert_eq!(
+            after(Running, exit(137, Some("OOM killed"))),
+            "failed: before [task: non-zero exit (137): OOM killed]"
+        );
+        assert_eq!(after(Running, Done::ShutDown(Ok(None))), "shutdown: shutdown []");
+        assert_eq!(
+            after(Preparing, Done::Prepared(Err(fatal()))),
+            "rejected: before [No such image: x]"
+        );
+        assert_eq!(
+            after(Starting, Done::Started(Err(fatal()))),
+            "failed: before [No such image: x]"
+        );
+        for done in [
+            Done::Prepared(Err(busy())),
+            Done::Started(Err(busy())),
+            Done::Exited(Err(busy())),
+            Done::ShutDown(Err(busy())),
+        ] {
+            assert_eq!(after(Preparing, done), "again");
+        }
+    }
+
+    #[test]
+    fn an_ended_container_keeps_its_id_and_exit_status() {
+        let container = ContainerStatus { container_id: "c1".to_owned(), pid: 42, exit_code: 0 };
+        let seen = Observation { container, ports: vec![Default::default()] };
+        let running = finish(&in_state(TaskState::Starting), Done::Started(Ok(Some(seen))), at(1));
+        let running = running.unwrap();
+        assert_eq!((running.container.as_ref().unwrap().pid, running.ports.len()), (42, 1));
+        let ended = finish(&running, exit(7, None), at(2)).unwrap();
+        let container = ended.container.unwrap();
+        assert_eq!((container.container_id.as_str(), container.pid), ("c1", 0));
+        assert_eq!((container.exit_code, ended.ports.len()), (7, 0));
+    }
+
+    #[test]
+    fn every_walk_ends_and_only_moves_forward() {
+        let mut rng = crate::Rng::from_seed(5);
+        for _ in 0..2000 {
+            let mut status = in_state(TaskState::Assigned);
+            let mut desired = TaskState::Running;
+            for _ in 0..40 {
+                if rng.chance(5) {
+                    desired = TaskState::Shutdown;
+                }
+                let failed = || Err(ExecutorError::Fatal("no".into()));
+                let bad = rng.chance(10);
+                let done = match next(&wanted(desired), &status, at(1)) {
+                    Action::Idle => break,
+                    Action::Report(next) => {
+                        assert!(status.state.may_become(next.state));
+                        status = next;
+                        continue;
+                    }
+                    Action::Prepare => Done::Prepared(if bad { failed() } else { Ok(()) }),
+                    Action::Start => {
+                        Done::Started(if bad { failed().map(|()| None) } else { Ok(None) })
+                    }
+                    Action::Wait => exit(i32::from(bad), None),
+                    Action::Shutdown => Done::ShutDown(Ok(None)),
+                };
+                let next = finish(&status, done, at(1)).unwrap();
+                assert!(status.state.may_become(next.state), "{status:?} {next:?}");
+                status = next;
+            }
+            assert!(status.state.is_terminal());
+        }
+    }
+}

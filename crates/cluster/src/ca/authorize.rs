@@ -128,3 +128,65 @@ fn member(
     let node = common_name.parse().map_err(|_| Denied::Removed(common_name.clone()))?;
     Ok((node, role))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster() -> ClusterId {
+        ClusterId::from_bytes([1; 17])
+    }
+
+    fn peer(role: NodeRole) -> Peer {
+        Peer {
+            common_name: SwarmNodeId::from_bytes([2; 17]).to_string(),
+            organisation: cluster().to_string(),
+            organisational_unit: role.organisational_unit().to_owned(),
+        }
+    }
+
+    fn ask(path: &str, peer: Option<&Peer>) -> Result<Access, Denied> {
+        authorize(right_for(path), peer, &cluster(), &BTreeMap::new())
+    }
+
+    const SESSION: &str = "/docker.swarmkit.v1.Dispatcher/Session";
+    const ROOT: &str = "/docker.swarmkit.v1.CA/GetRootCACertificate";
+    const SIGN: &str = "/docker.swarmkit.v1.NodeCA/IssueNodeCertificate";
+    const CONTROL: &str = "/docker.swarmkit.v1.Control/CreateService";
+    const SUBSCRIBE: &str = "/docker.swarmkit.v1.Logs/SubscribeLogs";
+    const PUBLISH: &str = "/docker.swarmkit.v1.LogBroker/PublishLogs";
+    const UNLOCK: &str = "/docker.swarmkit.v1.CA/GetUnlockKey";
+
+    #[test]
+    fn who_may_call_what() {
+        let (worker, manager) = (peer(NodeRole::Worker), peer(NodeRole::Manager));
+        for path in [ROOT, SIGN] {
+            assert_eq!(ask(path, None), Ok(Access::Anonymous), "{path}");
+        }
+        for path in [SESSION, PUBLISH] {
+            assert_eq!(ask(path, None), Err(Denied::NoCertificate));
+            assert!(matches!(ask(path, Some(&worker)), Ok(Access::Member { .. })), "{path}");
+            assert!(ask(path, Some(&manager)).is_ok());
+        }
+        for path in [CONTROL, SUBSCRIBE, UNLOCK, "/else/what", "garbage", ""] {
+            assert_eq!(ask(path, None), Err(Denied::NoCertificate), "{path}");
+            assert_eq!(ask(path, Some(&worker)), Err(Denied::Role("swarm-worker".into())));
+            assert!(ask(path, Some(&manager)).is_ok());
+        }
+    }
+
+    #[test]
+    fn strangers_and_removed_nodes_are_refused() {
+        let foreign = Peer { organisation: "other".into(), ..peer(NodeRole::Worker) };
+        assert!(matches!(ask(SESSION, Some(&foreign)), Err(Denied::ForeignCluster(_))));
+        assert_eq!(ask(SIGN, Some(&foreign)), Ok(Access::Anonymous), "it may ask to join");
+        let odd = Peer { organisational_unit: "admin".into(), ..peer(NodeRole::Worker) };
+        assert_eq!(ask(SESSION, Some(&odd)), Err(Denied::Role("admin".into())));
+        let removed = peer(NodeRole::Worker);
+        let blacklist = BTreeMap::from([(removed.common_name.clone(), Timestamp::from_seconds(0))]);
+        assert!(matches!(
+            authorize(Right::Members, Some(&removed), &cluster(), &blacklist),
+            Err(Denied::Removed(_))
+        ));
+    }
+}

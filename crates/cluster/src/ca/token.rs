@@ -113,3 +113,56 @@ fn same(kept: &str, shown: &str) -> bool {
     }
     std::hint::black_box(difference) == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_reads_back_as_written() {
+        let token = JoinToken::new([0xab; 32], [0x01; 16]);
+        let text = token.to_string();
+        assert_eq!(text.len(), "SWMTKN-1-".len() + 50 + 1 + 25);
+        assert_eq!(text.parse::<JoinToken>(), Ok(token));
+        let smallest = JoinToken::new([0; 32], [0; 16]).to_string();
+        assert_eq!(smallest, format!("SWMTKN-1-{}-{}", "0".repeat(50), "0".repeat(25)));
+        assert!(JoinToken::new([0xff; 32], [0xff; 16]).to_string().parse::<JoinToken>().is_ok());
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let good = JoinToken::new([7; 32], [9; 16]).to_string();
+        for bad in [
+            "",
+            "SWMTKN-1-abc-def",
+            "SWMTKN-3-1-x-y",
+            &good.replace("SWMTKN-1", "SWMTKN-9"),
+            &good.to_uppercase(),
+            &good.replace('-', "_"),
+            &format!("{good}0"),
+            // Larger than 256 bits.
+            &format!("SWMTKN-1-{}-{}", "z".repeat(50), "0".repeat(25)),
+        ] {
+            assert_eq!(bad.parse::<JoinToken>(), Err(TokenError), "{bad}");
+        }
+        let fips = good.replace("SWMTKN-1", "SWMTKN-2-1").parse::<JoinToken>().unwrap();
+        assert!(fips.demands_fips());
+        assert_eq!(fips.to_string(), good.replace("SWMTKN-1", "SWMTKN-2-1"));
+    }
+
+    #[test]
+    fn the_token_decides_the_role() {
+        let tokens = JoinTokens { worker: "SWMTKN-w".into(), manager: "SWMTKN-m".into() };
+        assert_eq!(role_for_token(&tokens, "SWMTKN-w"), Some(NodeRole::Worker));
+        assert_eq!(role_for_token(&tokens, "SWMTKN-m"), Some(NodeRole::Manager));
+        for wrong in ["", "SWMTKN-x", "SWMTKN-w "] {
+            assert_eq!(role_for_token(&tokens, wrong), None);
+        }
+        assert_eq!(role_for_token(&JoinTokens::default(), ""), None);
+    }
+
+    #[test]
+    fn a_secret_never_reaches_a_log() {
+        assert_eq!(format!("{:?}", JoinToken::new([1; 32], [2; 16])), "JoinToken(..)");
+    }
+}

@@ -205,3 +205,6 @@ impl Decision {
         Self { changes, outcome: Outcome::Done }
     }
 }
+
+#[cfg(test)]
+mod tests;

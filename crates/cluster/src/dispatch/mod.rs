@@ -19,3 +19,6 @@ pub use sessions::{
     SessionId, Sessions, UNKNOWN_AFTER_MISSED,
 };
 pub use status::{TaskReport, report_tasks};
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,9 @@ use crate::store::Store;
 /// Failures older than this no longer speak against a node (SwarmKit's).
 pub(super) const FAILURE_MEMORY: Duration = Duration::from_secs(5 * 60);
 /// So many failures within [`FAILURE_MEMORY`] make a node the last choice.
-pub(super) const FAILURES_THAT_COUNT: u32 = 5;
+/// Fewer than SwarmKit's five, which it counts in memory: these are counted
+/// from the history, which keeps four ended tasks per place.
+pub(super) const FAILURES_THAT_COUNT: u32 = 3;
 
 /// A node with what its tasks leave free.
 pub(super) struct Candidate {

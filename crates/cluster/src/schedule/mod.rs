@@ -52,3 +52,6 @@ fn say_why(work: &mut Work<'_>, task: &shoal_model::TaskId, why: String) {
         TaskStatus { err: why, ..TaskStatus::new(TaskState::Pending, PENDING_MESSAGE, work.now) };
     work.observe(task, status, Cause::Unschedulable);
 }
+
+#[cfg(test)]
+mod tests;

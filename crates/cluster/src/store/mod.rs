@@ -130,3 +130,6 @@ impl Store {
         self.node_tasks.keys()
     }
 }
+
+#[cfg(test)]
+mod tests;

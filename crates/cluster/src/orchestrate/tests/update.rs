@@ -314,7 +314,7 @@ fn manual_roll_back_swaps_the_specs() {
     scene.settle();
     scene.after(10);
     scene.settle();
-    for (image, _) in [("image:1", 0), ("image:2", 1)] {
+    for image in ["image:1", "image:2"] {
         let service = scene.store.find_service("web").unwrap();
         let (service, version) = (service.id.clone(), service.meta.version);
         scene.command(Command::RollBackService { service, version }).unwrap();
@@ -324,9 +324,9 @@ fn manual_roll_back_swaps_the_specs() {
             scene.after(5);
         }
         assert_eq!(scene.update_status("web"), "rollback_completed: rollback completed");
-        let all = scene.store.tasks().filter(|t| t.is_wanted());
-        assert!(all.clone().all(|t| t.spec.container.image == image));
-        assert_eq!(all.count(), 4);
+        let all: Vec<_> = scene.store.tasks().filter(|t| t.is_wanted()).collect();
+        assert!(all.iter().all(|t| t.spec.container.image == image));
+        assert_eq!(all.len(), 4);
     }
 }
 
@@ -350,10 +350,10 @@ impl Scene {
     fn settle_until_new_runs(&mut self) {
         for _ in 0..20 {
             self.pass();
+            self.agents();
             if self.store.tasks().any(|t| is_new(t) && t.status.state == TaskState::Running) {
                 return;
             }
-            self.agents();
         }
         panic!("no new task runs: {:?}", self.tasks());
     }
