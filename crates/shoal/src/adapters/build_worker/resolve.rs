@@ -1,0 +1,87 @@
+//! The image a stage begins with.
+
+use std::sync::Arc;
+
+use shoal_build::{BaseImage, ResolveImage, WorkerError};
+use shoal_image::{Auth, Image, Lease, ProgressSink, Store};
+use shoal_model::{Kind, Reference};
+use shoal_server::docker::BuildAuth;
+
+use super::{blocking, worker_error};
+
+/// Finds an image here, or pulls it.
+pub(super) async fn resolve(
+    images: &Arc<Store>,
+    auth: &BuildAuth,
+    lease: &Arc<Lease>,
+    wanted: ResolveImage,
+    progress: ProgressSink,
+) -> Result<BaseImage, WorkerError> {
+    let local = local(images, &wanted).await?;
+    let is_id = wanted.name.starts_with("sha256:");
+    let image = match local {
+        Some(image) if is_id || !wanted.pull => image,
+        None if is_id => {
+            let message = format!("No such image: {}", wanted.name);
+            return Err(WorkerError::new(Kind::NotFound, message));
+        }
+        _ => {
+            let reference = Reference::parse(&wanted.name)
+                .map_err(|error| worker_error(&error))?
+                .with_default_tag();
+            let auth = credentials(auth, reference.domain());
+            images
+                .pull(&reference, &auth, Some(&wanted.platform), progress)
+                .await
+                .map_err(|error| worker_error(&error))?
+                .image
+        }
+    };
+    for layer in &image.layers {
+        lease.hold_layer(layer);
+    }
+    Ok(BaseImage { id: image.id.clone(), config: (*image.config).clone() })
+}
+
+/// The image if it is here and made for the platform.
+async fn local(images: &Arc<Store>, wanted: &ResolveImage) -> Result<Option<Image>, WorkerError> {
+    let (images, wanted) = (images.clone(), wanted.clone());
+    blocking(move || match images.resolve(&wanted.name) {
+        Ok(image) if image.config.platform().runs_on(&wanted.platform) => Ok(Some(image)),
+        Ok(_) => Ok(None),
+        Err(shoal_image::Error::NoSuchImage(_)) => Ok(None),
+        Err(error) => Err(worker_error(&error)),
+    })
+    .await
+}
+
+/// The client's credentials for a registry. Docker names its own by a URL.
+fn credentials(auth: &BuildAuth, domain: &str) -> Auth {
+    let host = |name: &str| {
+        let name = name.trim_start_matches("https://").trim_start_matches("http://");
+        let name = name.split('/').next().unwrap_or(name);
+        match name {
+            "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
+            name => name.to_owned(),
+        }
+    };
+    let found = auth.0.iter().find(|(registry, _)| host(registry) == domain);
+    found.map_or(Auth::Anonymous, |(_, auth)| auth.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_found_by_the_names_docker_uses() {
+        let basic = |name: &str| Auth::Basic { username: name.into(), password: "p".into() };
+        let auth = BuildAuth(vec![
+            ("https://index.docker.io/v1/".into(), basic("hub")),
+            ("localhost:5000".into(), basic("local")),
+        ]);
+        assert_eq!(credentials(&auth, "docker.io"), basic("hub"));
+        assert_eq!(credentials(&auth, "localhost:5000"), basic("local"));
+        assert_eq!(credentials(&auth, "quay.io"), Auth::Anonymous);
+    }
+}
