@@ -1,0 +1,77 @@
+//! Whole clusters from a seed: a manager, many agents, faults, invariants
+//! after every step; then the faults stop and the cluster must heal.
+//!
+//! `SHOAL_SEED=n cargo test -p shoal-cluster --test simulation` runs one seed
+//! and prints what happens.
+
+mod sim;
+
+use shoal_cluster::{Batch, Change, Command, CommandError, Decision, Outcome, Rng, Store};
+use shoal_cluster::{decide, pass};
+
+#[path = "../src/test_cluster.rs"]
+#[allow(dead_code)]
+mod test_cluster;
+/// What `test_cluster` names as the crate's own.
+use shoal_cluster::dispatch;
+
+use sim::{Faults, World};
+
+/// Prints the seed if the test fails in it.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("\nfailed with SHOAL_SEED={}", self.0);
+        }
+    }
+}
+
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("SHOAL_SEED") {
+        Ok(seed) => vec![seed.parse().expect("SHOAL_SEED is a number")],
+        Err(_) => (1..=count).collect(),
+    }
+}
+
+fn run(nodes: usize, steps: usize, count: u64, faults: Faults) {
+    for seed in seeds(count) {
+        let _guard = Seed(seed);
+        let mut world = World::new(seed, nodes, faults);
+        for _ in 0..steps {
+            world.step();
+        }
+        world.heal();
+    }
+}
+
+#[test]
+fn without_faults() {
+    run(5, 200, 10, Faults::NONE);
+}
+
+#[test]
+fn with_programs_that_crash() {
+    run(5, 300, 15, Faults { crash: 20, ..Faults::NONE });
+}
+
+#[test]
+fn with_nodes_that_are_cut_off() {
+    run(6, 300, 15, Faults { cut: 15, ..Faults::NONE });
+}
+
+#[test]
+fn with_managers_that_restart() {
+    run(5, 300, 15, Faults { manager_restart: 30, ..Faults::NONE });
+}
+
+#[test]
+fn with_everything_at_once() {
+    run(8, 400, 40, Faults::ALL);
+}
+
+#[test]
+fn with_many_nodes() {
+    run(50, 200, 2, Faults::ALL);
+}
