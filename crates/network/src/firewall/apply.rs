@@ -14,6 +14,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::flows;
 use super::rules::{BridgeRules, PortRule, Rules, port_changes};
 use crate::{NetworkError, Result};
 
@@ -158,7 +159,9 @@ impl RulesOwner {
         };
         let open = difference(&self.rules.ports, &before);
         let close = difference(&before, &self.rules.ports);
-        self.commit(&open, &close).await
+        self.commit(&open, &close).await?;
+        forget_flows([open, close].concat()).await;
+        Ok(())
     }
 
     async fn commit(&mut self, open: &[PortRule], close: &[PortRule]) -> Result<()> {
@@ -210,5 +213,16 @@ impl RulesOwner {
             doing: doing.into(),
             stderr: String::from_utf8_lossy(complaint).trim().into(),
         })
+    }
+}
+
+/// A flow that goes on is no reason to take a port back.
+async fn forget_flows(ports: Vec<PortRule>) {
+    if !flows::concerns(&ports) {
+        return;
+    }
+    let forgotten = tokio::task::spawn_blocking(move || flows::forget(&ports)).await;
+    if let Err(error) = forgotten.unwrap_or_else(|e| Err(e.into())) {
+        tracing::warn!(%error, "earlier flows of published UDP ports go on");
     }
 }

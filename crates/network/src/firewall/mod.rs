@@ -3,5 +3,7 @@
 //! it there.
 
 pub(crate) mod apply;
+mod flows;
+mod netfilter;
 pub(crate) mod redirect;
 pub(crate) mod rules;

@@ -6,12 +6,9 @@
 //! each container would be too dear, so these few messages are written here
 //! (`linux/netfilter/nf_tables.h`).
 
-use std::{io, io::IoSlice, net::Ipv4Addr};
+use std::{io, net::Ipv4Addr};
 
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink,
-    netlink::SocketAddrNetlink,
-};
+use super::netfilter::{ACK, Attributes, CREATE, Socket, push};
 
 /// Our table inside a container.
 const TABLE: &str = "shoal_dns";
@@ -53,16 +50,7 @@ const TABLE_NEW: u16 = NFTABLES << 8;
 const TABLE_DELETE: u16 = NFTABLES << 8 | 2;
 const CHAIN_NEW: u16 = NFTABLES << 8 | 3;
 const RULE_NEW: u16 = NFTABLES << 8 | 6;
-// Flags of messages.
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
-const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
-const NESTED: u16 = 0x8000;
-const ERROR: u16 = 2;
-
-const HEADER_BYTES: usize = 16;
-const ANSWER_BYTES: usize = 8 * 1024;
 
 /// `type nat hook output priority -100`.
 fn chain(m: &mut Attributes) {
@@ -82,20 +70,20 @@ fn rule(m: &mut Attributes, address: Ipv4Addr, protocol: u8, port: u16) {
     m.text(1, TABLE);
     m.text(2, CHAIN);
     m.nested(4, |list| {
-        list.expression("payload", |e| load(e, NETWORK, 16, 4));
-        list.expression("cmp", |e| equal(e, &address.octets()));
-        list.expression("meta", |e| {
+        expression(list, "payload", |e| load(e, NETWORK, 16, 4));
+        expression(list, "cmp", |e| equal(e, &address.octets()));
+        expression(list, "meta", |e| {
             e.number(1, REGISTER);
             e.number(2, 16);
         });
-        list.expression("cmp", |e| equal(e, &[protocol]));
-        list.expression("payload", |e| load(e, TRANSPORT, 2, 2));
-        list.expression("cmp", |e| equal(e, &DNS_PORT.to_be_bytes()));
-        list.expression("immediate", |e| {
+        expression(list, "cmp", |e| equal(e, &[protocol]));
+        expression(list, "payload", |e| load(e, TRANSPORT, 2, 2));
+        expression(list, "cmp", |e| equal(e, &DNS_PORT.to_be_bytes()));
+        expression(list, "immediate", |e| {
             e.number(1, REGISTER);
-            e.nested(2, |data| data.bytes(1, &port.to_be_bytes()));
+            e.nested(2, |data| data.put(1, &port.to_be_bytes()));
         });
-        list.expression("nat", |e| {
+        expression(list, "nat", |e| {
             e.number(1, 1);
             e.number(2, 2);
             e.number(5, REGISTER);
@@ -115,42 +103,15 @@ fn load(e: &mut Attributes, base: u32, offset: u32, length: u32) {
 fn equal(e: &mut Attributes, value: &[u8]) {
     e.number(1, REGISTER);
     e.number(2, 0);
-    e.nested(3, |data| data.bytes(1, value));
+    e.nested(3, |data| data.put(1, value));
 }
 
-/// Attributes of a message, as they go over the socket.
-struct Attributes(Vec<u8>);
-
-impl Attributes {
-    fn bytes(&mut self, kind: u16, value: &[u8]) {
-        let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
-        self.0.extend(length.to_ne_bytes());
-        self.0.extend(kind.to_ne_bytes());
-        self.0.extend(value);
-        self.0.resize(self.0.len().next_multiple_of(4), 0);
-    }
-
-    fn text(&mut self, kind: u16, value: &str) {
-        self.bytes(kind, &[value.as_bytes(), &[0]].concat());
-    }
-
-    /// nftables has its numbers in network order.
-    fn number(&mut self, kind: u16, value: u32) {
-        self.bytes(kind, &value.to_be_bytes());
-    }
-
-    fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
-        let mut inner = Self(Vec::new());
-        fill(&mut inner);
-        self.bytes(kind | NESTED, &inner.0);
-    }
-
-    fn expression(&mut self, name: &str, fill: impl FnOnce(&mut Self)) {
-        self.nested(1, |element| {
-            element.text(1, name);
-            element.nested(2, fill);
-        });
-    }
+/// One condition or action of a rule.
+fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attributes)) {
+    list.nested(1, |element| {
+        element.text(1, name);
+        element.nested(2, fill);
+    });
 }
 
 /// Messages that take effect together or not at all.
@@ -162,74 +123,22 @@ struct Batch {
 
 impl Batch {
     fn message(&mut self, kind: u16, flags: u16, fill: impl FnOnce(&mut Attributes)) {
-        const IPV4: [u8; 4] = [2, 0, 0, 0];
         self.count += 1;
-        let mut body = Attributes(IPV4.to_vec());
+        let mut body = Attributes::of_ipv4();
         fill(&mut body);
-        push(&mut self.messages, kind, REQUEST | ACK | flags, self.count, &body.0);
+        push(&mut self.messages, kind, ACK | flags, self.count, body.bytes());
     }
 
     fn commit(self) -> io::Result<()> {
         let frame = [&[0, 0], &NFTABLES.to_be_bytes()[..]].concat();
         let mut datagram = Vec::new();
-        push(&mut datagram, BATCH_BEGIN, REQUEST, 0, &frame);
+        push(&mut datagram, BATCH_BEGIN, 0, 0, &frame);
         datagram.extend(&self.messages);
-        push(&mut datagram, BATCH_END, REQUEST, self.count + 1, &frame);
-
-        let socket = rustix::net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            Some(netlink::NETFILTER),
-        )?;
-        let kernel = SocketAddrNetlink::new(0, 0);
-        rustix::net::bind(&socket, &kernel)?;
-        rustix::net::sendmsg_addr(
-            &socket,
-            &kernel,
-            &[IoSlice::new(&datagram)],
-            &mut rustix::net::SendAncillaryBuffer::default(),
-            SendFlags::empty(),
-        )?;
-        let mut answered = 0;
-        let mut buffer = vec![0; ANSWER_BYTES];
-        while answered < self.count {
-            let (_, length) = rustix::net::recv(&socket, &mut buffer[..], RecvFlags::TRUNC)?;
-            answered += answers(buffer.get(..length).ok_or(io::ErrorKind::InvalidData)?)?;
-        }
-        Ok(())
+        push(&mut datagram, BATCH_END, 0, self.count + 1, &frame);
+        let socket = Socket::open()?;
+        socket.send(&datagram)?;
+        socket.wait_for_answers(self.count)
     }
-}
-
-fn push(to: &mut Vec<u8>, kind: u16, flags: u16, number: u32, body: &[u8]) {
-    let length = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(u32::MAX);
-    to.extend(length.to_ne_bytes());
-    to.extend(kind.to_ne_bytes());
-    to.extend(flags.to_ne_bytes());
-    to.extend(number.to_ne_bytes());
-    to.extend([0; 4]);
-    to.extend(body);
-}
-
-/// Counts the good answers in a datagram; the first bad one is the error.
-fn answers(mut rest: &[u8]) -> io::Result<u32> {
-    let number = |at: usize, from: &[u8]| {
-        let bytes = from.get(at..at + 4).and_then(|b| b.try_into().ok());
-        bytes.map(u32::from_ne_bytes).ok_or(io::ErrorKind::InvalidData)
-    };
-    let mut good = 0;
-    while !rest.is_empty() {
-        let length = number(0, rest)? as usize;
-        if number(4, rest)? & 0xffff == u32::from(ERROR) {
-            match number(HEADER_BYTES, rest)?.cast_signed() {
-                0 => good += 1,
-                code => return Err(io::Error::from_raw_os_error(code.saturating_neg())),
-            }
-        }
-        let step = length.max(HEADER_BYTES).next_multiple_of(4);
-        rest = rest.get(step..).unwrap_or_default();
-    }
-    Ok(good)
 }
 
 #[cfg(test)]

@@ -333,6 +333,29 @@ pub(super) fn ask_udp(from: Option<BorrowedFd<'_>>, to: (Ipv4Addr, u16)) -> Stri
     }
 }
 
+/// One socket that keeps asking over UDP, so that it is always the same flow.
+pub(super) struct Dialogue(UdpSocket);
+
+impl Dialogue {
+    pub(super) fn start(from: BorrowedFd<'_>, to: (Ipv4Addr, u16)) -> Self {
+        let socket = netns::enter(from, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
+        let socket = socket.unwrap();
+        socket.connect(to).unwrap();
+        socket.set_read_timeout(Some(NOT_COMING)).unwrap();
+        Self(socket)
+    }
+
+    /// The answer, if any; asked several times, as datagrams may be lost.
+    pub(super) fn ask(&self) -> Option<String> {
+        let mut buffer = [0; 64];
+        (0..5).find_map(|_| {
+            self.0.send(b"?").ok()?;
+            let length = self.0.recv(&mut buffer).ok()?;
+            Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        })
+    }
+}
+
 /// Whether frames between containers pass the node's firewall. A kernel that
 /// cannot do so has only the one way.
 pub(super) fn filter_bridges(on: bool) {

@@ -109,6 +109,25 @@ fn udp_and_both_at_once() {
 }
 
 #[test]
+fn datagrams_follow_a_port_to_its_next_container() {
+    on_a_node(async |node| {
+        let udp = PortRequest { protocol: Protocol::Udp, ..publish(8003) };
+        let before = Dialogue::start(node.neighbour.as_fd(), (NODE, 8003));
+        assert_eq!(before.ask(), None);
+        let first = node.container("first", &["bridge"], &[udp]).await;
+        let one = Server::start(first.namespace.as_fd(), 80);
+        // It was sending before the port was there.
+        assert!(before.ask().is_some());
+        node.networks.release(&first.id).await.unwrap();
+        drop(one);
+        let second = node.container("second", &["bridge"], &[udp]).await;
+        let _two = Server::start(second.namespace.as_fd(), 80);
+        assert_ne!(first.ip(), second.ip());
+        assert!(before.ask().is_some());
+    });
+}
+
+#[test]
 fn ephemeral_ports_are_of_the_kernels_range() {
     on_a_node(async |node| {
         let mut any = publish(0);
