@@ -31,6 +31,10 @@ pub const DEFAULT_FULL_PASS_PERIOD: Duration = Duration::from_secs(30);
 /// queues there.
 pub const DEFAULT_AGENT_PARALLELISM: usize = 16;
 
+/// How many tasks the agent stops at the same time: stopping is mostly waiting for programs to
+/// end, so this only bounds the engine's open calls.
+pub const STOP_PARALLELISM: usize = 512;
+
 /// How long the agent collects task statuses before it reports them.
 pub const DEFAULT_REPORT_WINDOW: Duration = Duration::from_millis(10);
 

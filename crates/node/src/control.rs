@@ -72,10 +72,19 @@ impl Control {
     pub async fn logs(
         &self,
         selector: LogSelector,
-        options: &LogOptions,
+        options: LogOptions,
     ) -> Result<LogStream, NodeError> {
         let view = self.view().await?;
-        self.lead.broker.subscribe(&view, selector, options)
+        self.lead.broker.subscribe(&view, selector, &options)
+    }
+
+    /// A new join token for this cluster, to be put in place with [`Command::UpdateCluster`].
+    ///
+    /// # Errors
+    /// The system's random source failed.
+    pub async fn new_join_token(&self) -> Result<String, NodeError> {
+        let token = crate::pki::join_token(self.lead.credentials.current().root.pem())?;
+        Ok(token.to_string())
     }
 
     /// Changes with everything that happens in the cluster.

@@ -123,9 +123,9 @@ pub enum NodeError {
     /// The named object does not exist; the words are Docker's.
     #[error("{0}")]
     NotFound(String),
-    /// A command was refused by the cluster's rules.
-    #[error(transparent)]
-    Command(#[from] shoal_cluster::CommandError),
+    /// A command was refused by the cluster's rules; shown as Docker shows it.
+    #[error("{}", .0.docker_text())]
+    Command(shoal_cluster::CommandError),
     /// Keys or certificates.
     #[error("certificates")]
     Pki(#[from] PkiError),
@@ -165,6 +165,12 @@ impl NodeError {
             _ => ("Unknown", Kind::Internal),
         };
         Self::Refused { code, text, kind }
+    }
+}
+
+impl From<shoal_cluster::CommandError> for NodeError {
+    fn from(error: shoal_cluster::CommandError) -> Self {
+        Self::Command(error)
     }
 }
 

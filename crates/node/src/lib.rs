@@ -8,13 +8,17 @@
 //!
 //! Start reading at [`Node`].
 
+mod addr;
+mod agent;
 pub mod api;
 mod clock;
 pub mod config;
 mod control;
 pub mod convert;
 mod error;
+mod files;
 mod manager;
+mod node;
 pub mod pki;
 pub mod raft;
 pub mod tls;
@@ -28,3 +32,4 @@ pub use config::{NodeConfig, RaftTimers, Timers};
 pub use control::Control;
 pub use error::NodeError;
 pub use manager::LogStream;
+pub use node::Node;

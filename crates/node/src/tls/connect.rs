@@ -62,8 +62,9 @@ impl Stage {
 
 /// A lazily connecting channel to `addr` (`host:port`). Whoever answers must be a manager of
 /// the cluster as far as the stage can tell; the address plays no part in that.
-pub fn channel(addr: &str, stage: Stage, connect_timeout: Duration) -> Result<Channel, tonic::transport::Error> {
-    let uri: Uri = format!("http://{addr}").parse().unwrap_or_else(|_| Uri::from_static("http://invalid"));
+pub fn channel(addr: &str, stage: Stage, connect_timeout: Duration) -> Channel {
+    // Only names the call's authority; whom to connect to is the connector's business.
+    let uri = Uri::from_static("http://swarm-manager");
     let target = addr.to_owned();
     let connector = tower::service_fn(move |_: Uri| {
         let (stage, target) = (stage.clone(), target.clone());
@@ -82,7 +83,7 @@ pub fn channel(addr: &str, stage: Stage, connect_timeout: Duration) -> Result<Ch
         .keep_alive_timeout(KEEPALIVE)
         .initial_stream_window_size(Some(WINDOW_BYTES))
         .initial_connection_window_size(Some(WINDOW_BYTES));
-    Ok(endpoint.connect_with_connector_lazy(connector))
+    endpoint.connect_with_connector_lazy(connector)
 }
 
 /// Flow-control window: a whole batch of assignments fits without a round trip.

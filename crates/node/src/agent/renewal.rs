@@ -1,0 +1,237 @@
+//! How a node gets its certificate: the first with a token, each next one with the one before.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shoal_cluster::Rng;
+use shoal_cluster::ca::{JoinToken, renewal_time};
+use shoal_model::swarm::{Availability, NodeRole};
+use tonic::transport::Channel;
+
+use super::Agent;
+use crate::config::Timers;
+use crate::error::NodeError;
+use crate::files;
+use crate::pki::{Identity, PendingKey, RootCa, digest, random};
+use crate::tls::{Stage, channel};
+use crate::wire;
+use crate::wire::c_a_client::CAClient;
+use crate::wire::node_c_a_client::NodeCAClient;
+
+/// Pause before a renewal that failed is tried again.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// A root certificate and a node's first certificate.
+pub(crate) struct Enrolment {
+    pub(crate) root: RootCa,
+    pub(crate) identity: Identity,
+}
+
+/// Fetches the root certificate from a manager nobody vouches for, and believes it only if the
+/// token's digest is its.
+pub(crate) async fn fetch_root(
+    addr: &str,
+    token: &JoinToken,
+    timers: &Timers,
+) -> Result<RootCa, NodeError> {
+    let mut client = CAClient::new(connect(addr, Stage::Unverified, timers));
+    let call = client.get_root_ca_certificate(wire::GetRootCaCertificateRequest {});
+    let answer = in_time(addr, timers.rpc_timeout, call).await?;
+    if digest(&answer.certificate) != *token.digest() {
+        return Err(NodeError::ForeignRoot { expected: hex::encode(token.digest()) });
+    }
+    Ok(RootCa::from_pem(&answer.certificate, None)?)
+}
+
+/// Joins a cluster: shows the token to a manager the root vouches for, gets a certificate.
+pub(crate) async fn enrol(
+    addr: &str,
+    root: RootCa,
+    token: &str,
+    availability: Availability,
+    timers: &Timers,
+) -> Result<Enrolment, NodeError> {
+    let root = Arc::new(root);
+    let channel = connect(addr, Stage::Joining(Arc::clone(&root)), timers);
+    let identity = request(addr, channel, token, availability, timers).await?;
+    let root = RootCa::from_pem(root.pem(), None)?;
+    Ok(Enrolment { root, identity })
+}
+
+async fn request(
+    addr: &str,
+    channel: Channel,
+    token: &str,
+    availability: Availability,
+    timers: &Timers,
+) -> Result<Identity, NodeError> {
+    let pending = PendingKey::generate()?;
+    let mut client = NodeCAClient::new(channel);
+    let availability = match availability {
+        Availability::Active => wire::NodeAvailability::Active,
+        Availability::Pause => wire::NodeAvailability::Pause,
+        Availability::Drain => wire::NodeAvailability::Drain,
+    };
+    let issue = client.issue_node_certificate(wire::IssueNodeCertificateRequest {
+        role: wire::NodeRole::Worker as i32,
+        csr: pending.csr_pem().to_vec(),
+        token: token.to_owned(),
+        availability: availability as i32,
+    });
+    let wire::IssueNodeCertificateResponse { node_id, node_membership: _ } =
+        in_time(addr, timers.rpc_timeout, issue).await?;
+    let status = client.node_certificate_status(wire::NodeCertificateStatusRequest { node_id });
+    let answer = in_time(addr, timers.join_timeout, status).await?;
+    let certificate = answer.certificate.unwrap_or_default();
+    let state = answer.status.unwrap_or_default();
+    let issued = matches!(
+        wire::IssuanceState::try_from(state.state),
+        Ok(wire::IssuanceState::Issued | wire::IssuanceState::Rotate)
+    );
+    if !issued {
+        return Err(NodeError::Invalid(format!("the certificate was not issued: {}", state.err)));
+    }
+    if certificate.csr != pending.csr_pem() {
+        return Err(NodeError::Invalid("the certificate answers another request".to_owned()));
+    }
+    Ok(pending.complete(&certificate.certificate)?)
+}
+
+fn connect(addr: &str, stage: Stage, timers: &Timers) -> Channel {
+    channel(addr, stage, timers.rpc_timeout)
+}
+
+async fn in_time<T>(
+    addr: &str,
+    limit: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, NodeError> {
+    let unreachable =
+        |why: String| NodeError::Unreachable { addrs: addr.to_owned(), why };
+    match tokio::time::timeout(limit, call).await {
+        Err(_) => Err(unreachable(format!("no answer within {} s", limit.as_secs()))),
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) if is_transport(&status) => Err(unreachable(causes(&status))),
+        Ok(Err(status)) => Err(NodeError::refused(&status)),
+    }
+}
+
+/// Whether the call never reached a gRPC server.
+fn is_transport(status: &tonic::Status) -> bool {
+    let failed = std::error::Error::source(status)
+        .is_some_and(|source| source.downcast_ref::<tonic::transport::Error>().is_some());
+    failed || matches!(status.code(), tonic::Code::Unavailable)
+}
+
+/// The innermost reason, which says what a person can act on.
+pub(super) fn causes(status: &tonic::Status) -> String {
+    let mut cause: &dyn std::error::Error = status;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    match cause.downcast_ref::<tonic::Status>() {
+        Some(status) => status.message().to_owned(),
+        None => cause.to_string(),
+    }
+}
+
+/// Asks for the next certificate in time, or when a manager demands it.
+pub(super) async fn keep_fresh(agent: &Agent) {
+    let seed = random().map_or(0, u64::from_le_bytes);
+    let mut rng = Rng::from_seed(seed);
+    loop {
+        let (not_before, not_after) = agent.credentials.current().identity.validity();
+        let now = agent.clock.now();
+        let wait = renewal_time(not_before, not_after, now, &mut rng).since(now);
+        tokio::select! {
+            () = agent.stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+            () = agent.renew.notified() => {}
+        }
+        let renewed = tokio::select! {
+            () = agent.stop.cancelled() => return,
+            renewed = renew(agent, &mut rng) => renewed,
+        };
+        match renewed {
+            Ok(()) => tracing::info!("the node's certificate was renewed"),
+            Err(error) => {
+                tracing::info!(error = %shoal_model::Classify::chain(&error), "certificate not renewed");
+                tokio::select! {
+                    () = agent.stop.cancelled() => return,
+                    () = tokio::time::sleep(RETRY) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn renew(agent: &Agent, rng: &mut Rng) -> Result<(), NodeError> {
+    let addr = agent.managers.pick(rng).ok_or(NodeError::NoLeader)?;
+    let before = agent.credentials.current();
+    let stage = Stage::Member(Arc::clone(&agent.credentials));
+    let channel = connect(&addr, stage, &agent.timers);
+    let identity = request(&addr, channel, "", Availability::Active, &agent.timers).await?;
+    let (old, new) = (before.identity.name(), identity.name());
+    if old.role == NodeRole::Worker && new.role == NodeRole::Manager {
+        return Err(NodeError::NotImplemented("becoming a manager".to_owned()));
+    }
+    if old.node != new.node || old.cluster != new.cluster {
+        return Err(NodeError::Invalid("the certificate is for another node".to_owned()));
+    }
+    let dir = agent.root.clone();
+    let identity = tokio::task::spawn_blocking(move || {
+        save_identity(&dir, &identity).map(|()| identity)
+    })
+    .await
+    .map_err(|_| NodeError::Stopping)??;
+    agent.credentials.replace(identity, Arc::clone(&before.root))?;
+    Ok(())
+}
+
+/// Where a node's certificate, key and root are kept; Docker's names.
+pub(crate) struct IdentityFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) root: PathBuf,
+}
+
+impl IdentityFiles {
+    /// The files below the node's directory.
+    pub(crate) fn below(dir: &Path) -> Self {
+        let dir = dir.join("certificates");
+        Self {
+            certificate: dir.join("swarm-node.crt"),
+            key: dir.join("swarm-node.key"),
+            root: dir.join("swarm-root-ca.crt"),
+        }
+    }
+}
+
+/// Keeps an identity. The certificate is written first: a crash in between leaves a pair that
+/// does not fit, which loading notices, and the backup of the key is still there. Blocking.
+pub(crate) fn save_identity(dir: &Path, identity: &Identity) -> Result<(), NodeError> {
+    let IdentityFiles { certificate, key, root: _ } = IdentityFiles::below(dir);
+    // Both in one file of their own first, so that a crash between the two renames is repaired.
+    let mut both = identity.key_pem().to_vec();
+    both.extend_from_slice(identity.certificate_pem());
+    let pair = key.with_extension("pair");
+    files::write(&pair, &both)?;
+    files::write(&key, identity.key_pem())?;
+    files::write(&certificate, identity.certificate_pem())?;
+    files::remove(&pair)
+}
+
+/// Reads an identity; `None` if there is none. Blocking.
+pub(crate) fn load_identity(dir: &Path) -> Result<Option<Identity>, NodeError> {
+    let IdentityFiles { certificate, key, root: _ } = IdentityFiles::below(dir);
+    if let Some(both) = files::read(&key.with_extension("pair"))?
+        && let Ok(identity) = Identity::from_pem(&both, &both)
+    {
+        return Ok(Some(identity));
+    }
+    match (files::read(&certificate)?, files::read(&key)?) {
+        (Some(certificate), Some(key)) => Ok(Some(Identity::from_pem(&certificate, &key)?)),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,253 @@
+//! One task's steps, one after the other.
+//!
+//! The core says what comes next and what a result means; this loop only does it. It ends when
+//! the task was removed, or with the agent; then the container stays as it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shoal_cluster::agent::{
+    Action, Done, Executor, ExecutorError, Observation, Work, finish, next,
+};
+use shoal_model::TaskId;
+use shoal_model::swarm::TaskState;
+use tokio::sync::{Semaphore, watch};
+
+use super::worker::{Wanted, Worker, uses_files};
+
+/// First pause after an engine said "not now"; doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(100);
+/// Longest pause between two tries.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// The agent ends; the container stays as it is.
+struct Ending;
+
+pub(super) async fn run<E: Executor>(
+    worker: Arc<Worker<E>>,
+    id: TaskId,
+    mut wanted: watch::Receiver<Wanted>,
+) {
+    if let Ok(()) = steps(&worker, &id, &mut wanted).await {
+        worker.forget(&id);
+    }
+}
+
+/// Steps until the task is to be gone, then removes it.
+async fn steps<E: Executor>(
+    worker: &Worker<E>,
+    id: &TaskId,
+    wanted: &mut watch::Receiver<Wanted>,
+) -> Result<(), Ending> {
+    let mut pause = RETRY_MIN;
+    loop {
+        if worker.end.is_cancelled() {
+            return Err(Ending);
+        }
+        let goal = wanted.borrow_and_update().clone();
+        let work = match goal {
+            Wanted::Run(work) => work,
+            Wanted::Gone => return end_quietly(worker, id).await,
+        };
+        let status = worker.status(id).ok_or(Ending)?;
+        let done = match next(&work.task, &status, worker.clock.now()) {
+            Action::Idle => {
+                changed(worker, wanted).await?;
+                continue;
+            }
+            Action::Report(status) => {
+                worker.set_status(id, status);
+                continue;
+            }
+            Action::Prepare => prepare(worker, &work, wanted).await?,
+            Action::Start => Some(start(worker, &work).await?),
+            Action::Wait => wait(worker, &work, wanted).await?,
+            Action::Shutdown => Some(Done::ShutDown(shut_down(worker, &work).await?)),
+        };
+        // Called off: the core is asked again.
+        let Some(done) = done else { continue };
+        match finish(&status, done, worker.clock.now()) {
+            Some(status) => {
+                pause = RETRY_MIN;
+                worker.set_status(id, status);
+            }
+            None => pause = rest(worker, pause).await?,
+        }
+    }
+}
+
+/// Ends a task that is no longer assigned, and removes what is left of it.
+async fn end_quietly<E: Executor>(worker: &Worker<E>, id: &TaskId) -> Result<(), Ending> {
+    let ended = worker.status(id).is_none_or(|status| status.state.is_terminal());
+    let work = worker.last_work(id);
+    if let (false, Some(work)) = (ended, work) {
+        let mut pause = RETRY_MIN;
+        while let Err(ExecutorError::Temporary(why)) = shut_down(worker, &work).await? {
+            tracing::debug!(task = %id, why, "stopping a task is tried again");
+            pause = rest(worker, pause).await?;
+        }
+    }
+    remove(worker, id).await
+}
+
+/// Removes the container of a task nobody knows.
+pub(super) async fn sweep<E: Executor>(worker: &Worker<E>, id: &TaskId) {
+    // If the agent ends first, the next one finds it again.
+    let _ = remove(worker, id).await;
+}
+
+/// Removes a task's container, however often it takes.
+async fn remove<E: Executor>(worker: &Worker<E>, id: &TaskId) -> Result<(), Ending> {
+    let mut pause = RETRY_MIN;
+    loop {
+        let removed = {
+            let _place = place(worker, &worker.starts).await?;
+            worker.executor.remove(id).await
+        };
+        match removed {
+            Ok(()) => return Ok(()),
+            Err(ExecutorError::Fatal(why)) => {
+                tracing::info!(task = %id, why, "a task's container cannot be removed");
+                return Ok(());
+            }
+            Err(ExecutorError::Temporary(why)) => {
+                tracing::debug!(task = %id, why, "removing a task is tried again");
+                pause = rest(worker, pause).await?;
+            }
+        }
+    }
+}
+
+/// Waits until something else is wanted.
+async fn changed<E>(worker: &Worker<E>, wanted: &mut watch::Receiver<Wanted>) -> Result<(), Ending> {
+    tokio::select! {
+        () = worker.end.cancelled() => Err(Ending),
+        changed = wanted.changed() => changed.map_err(|_| Ending),
+    }
+}
+
+/// Rests before another try; returns how long to rest next time.
+async fn rest<E>(worker: &Worker<E>, pause: Duration) -> Result<Duration, Ending> {
+    tokio::select! {
+        () = worker.end.cancelled() => Err(Ending),
+        () = tokio::time::sleep(pause) => Ok((pause * 2).min(RETRY_MAX)),
+    }
+}
+
+/// A place among those who may do this now.
+async fn place<'a, E>(
+    worker: &Worker<E>,
+    places: &'a Semaphore,
+) -> Result<tokio::sync::SemaphorePermit<'a>, Ending> {
+    tokio::select! {
+        biased;
+        () = worker.end.cancelled() => Err(Ending),
+        place = places.acquire() => place.map_err(|_| Ending),
+    }
+}
+
+/// Makes the container; `None` if the task was called off meanwhile.
+async fn prepare<E: Executor>(
+    worker: &Worker<E>,
+    work: &Work,
+    wanted: &mut watch::Receiver<Wanted>,
+) -> Result<Option<Done>, Ending> {
+    if let Some(missing) = missing_file(work) {
+        if worker.in_sync() {
+            return Ok(Some(Done::Prepared(Err(ExecutorError::Fatal(missing)))));
+        }
+        // It comes with the first message of the new session.
+        changed(worker, wanted).await?;
+        return Ok(None);
+    }
+    let making = async {
+        let _place = place(worker, &worker.makes).await?;
+        Ok(worker.executor.prepare(work).await)
+    };
+    match until_called_off(worker, making, wanted).await? {
+        Some(made) => made.map(|made| Some(Done::Prepared(made))),
+        None => Ok(None),
+    }
+}
+
+async fn start<E: Executor>(worker: &Worker<E>, work: &Work) -> Result<Done, Ending> {
+    let _place = place(worker, &worker.starts).await?;
+    Ok(match worker.executor.start(work).await {
+        Ok(()) => Done::Started(worker.executor.observe(&work.task.id).await),
+        Err(error) => Done::Started(Err(error)),
+    })
+}
+
+/// Waits for the end; `None` if the task is to be ended before.
+async fn wait<E: Executor>(
+    worker: &Worker<E>,
+    work: &Work,
+    wanted: &mut watch::Receiver<Wanted>,
+) -> Result<Option<Done>, Ending> {
+    let id = &work.task.id;
+    let waiting = async {
+        let exit = worker.executor.wait(id).await?;
+        Ok((exit, worker.executor.observe(id).await?))
+    };
+    Ok(until_called_off(worker, waiting, wanted).await?.map(Done::Exited))
+}
+
+async fn shut_down<E: Executor>(
+    worker: &Worker<E>,
+    work: &Work,
+) -> Result<Result<Option<Observation>, ExecutorError>, Ending> {
+    let _place = place(worker, &worker.stops).await?;
+    Ok(match worker.executor.shutdown(work).await {
+        Ok(()) => worker.executor.observe(&work.task.id).await,
+        Err(error) => Err(error),
+    })
+}
+
+/// Runs a step that may be dropped; `None` if the task shall not run any more.
+async fn until_called_off<E, T>(
+    worker: &Worker<E>,
+    step: impl Future<Output = T>,
+    wanted: &mut watch::Receiver<Wanted>,
+) -> Result<Option<T>, Ending> {
+    tokio::pin!(step);
+    loop {
+        tokio::select! {
+            done = &mut step => return Ok(Some(done)),
+            changed = changed(worker, wanted) => {
+                changed?;
+                let over = called_off(&wanted.borrow_and_update());
+                if over {
+                    // The loop of steps has to see it, too.
+                    wanted.mark_changed();
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+fn called_off(wanted: &Wanted) -> bool {
+    match wanted {
+        Wanted::Gone => true,
+        Wanted::Run(work) => work.task.desired_state >= TaskState::Shutdown,
+    }
+}
+
+/// A secret or config the task names and nobody sent.
+fn missing_file(work: &Work) -> Option<String> {
+    if !uses_files(&work.task) {
+        return None;
+    }
+    let container = &work.task.spec.container;
+    let secret = container
+        .secrets
+        .iter()
+        .find(|used| !work.secrets.iter().any(|secret| secret.id == used.secret_id))
+        .map(|used| format!("secret reference {} not found", used.secret_id));
+    let config = container
+        .configs
+        .iter()
+        .find(|used| !work.configs.iter().any(|config| config.id == used.config_id))
+        .map(|used| format!("config reference {} not found", used.config_id));
+    secret.or(config)
+}

@@ -1,0 +1,85 @@
+//! Taking up a membership after a restart.
+
+use std::sync::Arc;
+
+use shoal_model::Classify;
+
+use super::init::bind;
+use super::state::{ManagerState, State, blocking};
+use super::{Node, Place};
+use crate::agent::{Managers, load_identity};
+use crate::error::NodeError;
+use crate::files;
+use crate::pki::{Identity, RootCa};
+use crate::raft::RaftConsensus;
+use crate::tls::Credentials;
+
+impl Node {
+    /// Takes up what the state file says. A membership that cannot be taken up is shown, not
+    /// forgotten.
+    pub(super) async fn resume(&self) -> Result<(), NodeError> {
+        let files = self.files();
+        let state: Option<State> = blocking(move || {
+            files.make_dirs()?;
+            files::read_json(&files.state)
+        })
+        .await?;
+        let Some(state) = state else { return Ok(()) };
+        if let Err(error) = self.take_up(state).await {
+            let text = error.chain();
+            tracing::error!(error = text, "this node's membership cannot be taken up");
+            *self.place() = Place::Broken(text);
+        }
+        Ok(())
+    }
+
+    async fn take_up(&self, state: State) -> Result<(), NodeError> {
+        let State { node_id, advertise_addr, manager } = state;
+        let (identity, root_pem) = self.load().await?;
+        match manager {
+            None => {
+                let root = Arc::new(RootCa::from_pem(&root_pem, None)?);
+                let credentials = Arc::new(Credentials::new(identity, root)?);
+                self.start_worker(credentials, advertise_addr).await
+            }
+            Some(ManagerState { listen_addr, raft_id }) => {
+                let listener = bind(listen_addr).await?;
+                let consensus =
+                    RaftConsensus::start(&self.files().raft, raft_id, &self.config.timers.raft)
+                        .await?;
+                let view = consensus.local();
+                let cluster = view.cluster().ok_or(NodeError::NoLeader)?;
+                let stored = &cluster.root_ca;
+                let key = Some(stored.key_pem.as_str()).filter(|key| !key.is_empty());
+                let root = Arc::new(RootCa::from_pem(stored.certificate_pem.as_bytes(), key)?);
+                let credentials = Arc::new(Credentials::new(identity, root)?);
+                self.start_manager(consensus, credentials, node_id, advertise_addr, listener).await
+            }
+        }
+    }
+
+    async fn load(&self) -> Result<(Identity, Vec<u8>), NodeError> {
+        let dir = self.config.root.clone();
+        let root_file = self.files().identity.root;
+        blocking(move || {
+            let missing = |what: &str| NodeError::Invalid(format!("the {what} is missing"));
+            let identity = load_identity(&dir)?.ok_or_else(|| missing("node certificate"))?;
+            let root = files::read(&root_file)?.ok_or_else(|| missing("root certificate"))?;
+            Ok((identity, root))
+        })
+        .await
+    }
+
+    /// Takes up a worker's duties.
+    pub(super) async fn start_worker(
+        &self,
+        credentials: Arc<Credentials>,
+        advertise_addr: String,
+    ) -> Result<(), NodeError> {
+        let managers_file = self.files().managers;
+        let managers = blocking(move || Managers::open(managers_file, None)).await?;
+        let member = self.start_agent(credentials, Arc::new(managers), None, advertise_addr);
+        *self.place() = Place::Member(member);
+        Ok(())
+    }
+}
