@@ -20,7 +20,7 @@ pub(crate) fn parse(word: &str) -> Option<Heredoc> {
         Some(rest) => (true, rest),
         None => (false, rest),
     };
-    if rest.contains('<') || rest.contains(char::is_whitespace) {
+    if rest.contains('<') {
         return None;
     }
     let name = unquote(rest)?;
@@ -32,7 +32,8 @@ pub(crate) fn parse(word: &str) -> Option<Heredoc> {
     Some(Heredoc { name, expand, strip_tabs, descriptor, content: String::new() })
 }
 
-/// Removes quotes and escapes from one word; `None` if a quote stays open.
+/// Removes quotes and escapes from one word; `None` if a quote stays open or
+/// it is more than one word.
 fn unquote(word: &str) -> Option<String> {
     let mut out = String::new();
     let mut chars = word.chars();
@@ -45,6 +46,7 @@ fn unquote(word: &str) -> Option<String> {
                 }
             },
             '\\' => out.extend(chars.next()),
+            blank if blank.is_whitespace() => return None,
             other => out.push(other),
         }
     }
@@ -103,7 +105,8 @@ mod tests {
     #[test]
     fn words_that_open_a_document() {
         assert_eq!(names("RUN <<EOF"), ["EOF"]);
-        assert_eq!(names("RUN cat <<A 3<<-'B C' <<\"D\""), ["A", "D"]);
+        assert_eq!(names("RUN cat <<A 3<<-'B C' <<\"D\""), ["A", "B C", "D"]);
+        assert_eq!(parse("<<a b"), None);
         assert_eq!(names("RUN 3<<-'B' <<\"D\"e"), ["B", "De"]);
         let quoted = parse("<<'EOF'").unwrap();
         assert!(!quoted.expand && !quoted.strip_tabs);

@@ -223,11 +223,14 @@ fn paths(
     let mut heredocs = heredocs.into_iter();
     let sources = words
         .into_iter()
-        .map(|word| match heredoc::parse(&word) {
-            Some(_) => heredocs.next().map_or(Source::Path(word), Source::Heredoc),
+        .map(|word| match heredoc::parse(&word).and_then(|_| heredocs.next()) {
+            Some(doc) => Source::Heredoc(doc),
             None => Source::Path(word),
         })
         .collect();
+    if heredocs.next().is_some() {
+        return Err(format!("{name} requires the name of a heredoc to be one word"));
+    }
     Ok((sources, destination))
 }
 

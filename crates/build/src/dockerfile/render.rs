@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::command::{Command, CommandLine, Healthcheck, Heredoc, Mount, Pair, Source};
-use super::{Dockerfile, words};
+use super::{Dockerfile, heredoc, words};
 
 impl Display for Dockerfile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -125,7 +125,12 @@ fn paths(f: &mut Formatter<'_>, sources: &[Source], destination: &str) -> fmt::R
         })
         .collect();
     list.push(destination.to_owned());
+    let opens = |source: &Source| match source {
+        Source::Path(path) => heredoc::parse(path).is_some(),
+        Source::Heredoc(_) => false,
+    };
     let plain = list.iter().all(|word| words::split_blanks(word) == [word.as_str()])
+        && !sources.iter().any(opens)
         && !list[0].starts_with('[')
         && !list[0].starts_with("--");
     if plain {

@@ -1,0 +1,7 @@
+# Jürgen wrote this
+FROM busybox
+MAINTAINER J
+  # ÿ
+RUN a \
+ # þ
+ b
