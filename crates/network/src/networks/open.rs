@@ -2,7 +2,6 @@
 //! reboot: from what is stored to what the kernel has, whatever it has now.
 
 use std::{
-    net::{Ipv4Addr, UdpSocket},
     path::Path,
     sync::{Arc, Mutex},
     time::{SystemTime, UNIX_EPOCH},
@@ -78,15 +77,16 @@ fn prepare(root: &Path, config: &NetworkConfig) -> Result<(Store, State, Kernel)
     let Contents { forwarding, networks } = store.load()?;
     let kernel = Kernel::open()?;
     let mut state = State { forwarding: forward(forwarding)?, ..State::default() };
-    for network in networks {
-        admit(&mut state, follow_config(network, config), config)?;
+    for stored in networks {
+        let network = follow_config(stored.clone(), config);
+        drop_stale(&kernel, &stored, &network, config)?;
+        admit(&mut state, network, config)?;
     }
     for network in create::predefined(&state, config, now(), new_id)? {
         admit(&mut state, network, config)?;
     }
     store.save(&state.forwarding, state.stored())?;
     for bridge in state.bridges() {
-        replace_stale(&kernel, bridge)?;
         kernel.ensure_bridge(bridge)?;
     }
     Ok((store, state, kernel))
@@ -115,18 +115,15 @@ fn follow_config(mut network: Network, config: &NetworkConfig) -> Network {
     network
 }
 
-/// A bridge of an earlier configuration has an address of its own that would
-/// stay beside the new one.
-fn replace_stale(kernel: &Kernel, bridge: &Bridge) -> Result<()> {
-    if kernel.has_link(&bridge.link) && !is_own_address(bridge.gateway) {
-        kernel.delete_link(&bridge.link)?;
+/// Removes the bridge of an earlier configuration: its address, or the whole of
+/// it, would stay beside the new one.
+fn drop_stale(kernel: &Kernel, old: &Network, new: &Network, config: &NetworkConfig) -> Result<()> {
+    let place = |bridge: &Bridge| (bridge.link.clone(), bridge.gateway, bridge.subnet);
+    let (old, new) = (Bridge::of(old, config)?, Bridge::of(new, config)?);
+    match old {
+        Some(old) if Some(place(&old)) != new.as_ref().map(place) => kernel.delete_link(&old.link),
+        _ => Ok(()),
     }
-    Ok(())
-}
-
-/// Whether the node has this address: only then can a socket have it.
-fn is_own_address(address: Ipv4Addr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// Lets the node forward packets and remembers whether it did before.

@@ -76,6 +76,26 @@ fn after_a_reboot_everything_is_made_again() {
 }
 
 #[test]
+fn the_default_bridge_follows_its_configuration() {
+    on_a_node(async |node| {
+        let id = node.networks.inspect("bridge").unwrap().network.id.clone();
+        node.networks.close().await;
+        let config = NetworkConfig {
+            default_bridge: "other0".into(),
+            default_subnet: Some(([10, 3, 0, 1].into(), "10.3.0.0/24".parse().unwrap())),
+            pool_size: 0,
+            ..NetworkConfig::default()
+        };
+        let opened = crate::Networks::open(node.root(), config).await.unwrap();
+        assert_eq!(opened.host_gateway(), Ipv4Addr::new(10, 3, 0, 1));
+        assert_eq!(opened.inspect("bridge").unwrap().network.id, id);
+        let links = output("ip", &["-o", "link"]);
+        assert!(links.contains("other0") && !links.contains("shoal0"), "{links}");
+        opened.close().await;
+    });
+}
+
+#[test]
 fn a_file_of_another_version_is_refused() {
     on_a_node(async |node| {
         let path = node.root().join("networks.json");
