@@ -61,7 +61,7 @@ fn leavers(filled: &BTreeMap<SlotKey, Slot>, surplus: usize) -> Vec<SlotKey> {
     let mut ranked: Vec<_> = filled
         .iter()
         .map(|(key, slot)| {
-            let rank = if !runs(slot) {
+            let rank = if !slot.iter().any(runs) {
                 (1, 0)
             } else if let [only] = slot.as_slice()
                 && let Some(node) = &only.node_id

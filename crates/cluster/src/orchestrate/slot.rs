@@ -64,7 +64,7 @@ pub(super) fn filling(slot: &Slot, service: &Service, now: Timestamp) -> Slot {
     slot.last().filter(stays_ended).cloned().into_iter().collect()
 }
 
-/// Whether any of the tasks is seen to run.
-pub(super) fn runs(slot: &Slot) -> bool {
-    slot.iter().any(|task| task.is_wanted() && task.status.state == TaskState::Running)
+/// Whether the task is wanted and seen to run.
+pub(super) fn runs(task: &Arc<Task>) -> bool {
+    task.is_wanted() && task.status.state == TaskState::Running
 }

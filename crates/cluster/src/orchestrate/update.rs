@@ -57,10 +57,16 @@ pub(super) fn run(
     filled: &BTreeMap<SlotKey, Slot>,
 ) -> After {
     let state = service.update_status.as_ref().map(|status| status.state);
+    let view = work.view().clone();
     if matches!(state, Some(UpdateState::Paused | UpdateState::RollbackPaused)) {
+        // Nothing new is begun; what was begun is brought to its end.
+        for slot in filled.values() {
+            if let Some(successor) = successor(&view, service, slot).filter(runs) {
+                end_others(work, slot, &successor.id);
+            }
+        }
         return After::GoOn;
     }
-    let view = work.view().clone();
     let stale: Vec<&SlotKey> = filled
         .iter()
         .filter(|(_, slot)| slot.len() > 1 || slot.iter().any(|t| is_dirty(&view, service, t)))
@@ -132,9 +138,9 @@ impl Made {
         let mut busy = BTreeSet::new();
         for (key, slot) in &self.0 {
             let rests = |task: &Arc<Task>| reached_at(task).map(|time| time + config.delay);
-            // The first of its tasks: later ones are the restart policy's.
-            let Some(first) = slot.first() else { continue };
-            match rests(first) {
+            // Older ones are from an update to the same spec, long ago.
+            let Some(newest) = slot.last() else { continue };
+            match rests(newest) {
                 None => {
                     busy.insert(key.clone());
                 }
@@ -180,16 +186,14 @@ fn advance(
     };
     let mut busy = made.busy(work, &config);
     let mut ordered = stale.to_vec();
-    ordered.sort_by_key(|key| (filled.get(*key).is_some_and(runs), *key));
+    ordered.sort_by_key(|key| (filled.get(*key).is_some_and(|slot| slot.iter().any(runs)), *key));
     for key in ordered {
         let Some(slot) = filled.get(key) else { continue };
         let may_begin = busy.contains(key) || busy.len() < lanes;
         match successor(work.view(), service, slot) {
-            Some(successor) if config.order == UpdateOrder::StartFirst => {
-                if successor.status.state == TaskState::Running {
-                    end_others(work, slot, &successor.id);
-                }
-            }
+            Some(successor) if runs(&successor) => end_others(work, slot, &successor.id),
+            // Its turn to end the others comes when it runs.
+            Some(_) if config.order == UpdateOrder::StartFirst => {}
             Some(successor) if may_begin => {
                 busy.insert(key.clone());
                 end_others(work, slot, &successor.id);
@@ -223,10 +227,14 @@ fn end_others(work: &mut Work<'_>, slot: &Slot, kept: &TaskId) {
 fn replace(work: &mut Work<'_>, service: &Service, key: &SlotKey, slot: &Slot, order: UpdateOrder) {
     let task = new_task(work, service, key, TaskOrigin::Update, TaskState::Ready);
     work.create_task(task, Cause::SpecChanged);
-    if order == UpdateOrder::StopFirst {
-        for old in slot {
-            work.want(&old.id, TaskState::Shutdown, Cause::SpecChanged);
-        }
+    // Starting first, what runs goes on until the new one does; what does not
+    // run is of no use any more.
+    let kept = match order {
+        UpdateOrder::StartFirst => slot.iter().find(|old| runs(old)),
+        UpdateOrder::StopFirst => None,
+    };
+    for old in slot.iter().filter(|old| kept.is_none_or(|kept| kept.id != old.id)) {
+        work.want(&old.id, TaskState::Shutdown, Cause::SpecChanged);
     }
 }
 

@@ -69,18 +69,20 @@ impl Manager {
 
     /// After a whole plan, another look at the same time finds nothing.
     fn check_settled(&mut self, now: Timestamp) {
+        let mut last = String::new();
         for _ in 0..4 {
             let plan = pass(&self.store, now, &mut self.rng);
             if plan.is_empty() {
                 return;
             }
+            last = plan.text(&self.store);
             // A roll back is looked at again.
             for step in plan.steps {
                 self.apply(Batch::new(now, vec![step.change]));
             }
         }
         let plan = pass(&self.store, now, &mut self.rng);
-        panic!("passes do not settle:\n{}", plan.text(&self.store));
+        panic!("passes do not settle:\n{last}then:\n{}", plan.text(&self.store));
     }
 
     /// What is in memory is gone; the store comes back from its snapshot.
