@@ -1,15 +1,20 @@
 //! The engine of one node: its parts, and how they are opened and left.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use shoal_image::Store;
 use shoal_network::Networks;
+use shoal_runtime::launch::ShimBinary;
 
 use crate::container::Containers;
+use crate::container::table::Table;
 use crate::error::OpenError;
 use crate::events::Events;
-use crate::exec::Execs;
+use crate::exec::{ExecTable, Execs};
+use crate::logs::LogWatch;
+use crate::node::{Node, blocking};
 use crate::volume::Volumes;
 
 /// How an engine works.
@@ -45,9 +50,32 @@ impl Engine {
         config: EngineConfig,
         images: Arc<Store>,
         networks: Arc<Networks>,
+        shim: ShimBinary,
     ) -> Result<Arc<Engine>, OpenError> {
-        let _ = (config, images, networks);
-        todo!()
+        let failed = |what: &str| OpenError::io(what.to_owned());
+        let events = Events::default();
+        let (root, told) = (config.root.clone(), events.clone());
+        let volumes = blocking(move || Volumes::open(&root, told))
+            .await
+            .map_err(failed("cannot open the volumes"))?;
+        let node = blocking(move || Node::open(&config, images, networks, shim))
+            .await
+            .map_err(failed("cannot open the engine's directories"))?;
+        let log_watch = LogWatch::open(&node.tasks).map_err(failed("cannot watch logs"))?;
+        let containers = Containers {
+            node: Arc::new(node),
+            table: Arc::new(Table::default()),
+            volumes: volumes.clone(),
+            events: events.clone(),
+            execs: Arc::new(ExecTable::default()),
+            log_watch: Arc::new(log_watch),
+        };
+        containers.load().await.map_err(failed("cannot read the containers"))?;
+        containers.adopt_all().await.map_err(failed("cannot read the bundles"))?;
+        containers.node.networks.warm().await;
+        containers.resume_all();
+        let execs = Execs::new(containers.clone());
+        Ok(Arc::new(Engine { containers, execs, volumes, events }))
     }
 
     /// The containers.
@@ -71,7 +99,14 @@ impl Engine {
     }
 
     /// Stops the engine's own work; containers go on running for the next daemon to find.
+    /// Verbs that are under way are finished first.
     pub async fn close(&self) {
-        todo!()
+        self.containers.node.tasks.close().await;
+    }
+}
+
+impl OpenError {
+    fn io(what: String) -> impl FnOnce(io::Error) -> Self {
+        move |source| OpenError::Io { what, source }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::io;
 
-use shoal_model::{Classify, Kind};
+use shoal_model::{Classify, ContainerId, Kind};
+use shoal_network::NetworkError;
 
 use crate::domain::{ModeError, MountError, PortError};
+use crate::shim::ShimError;
 
 /// A verb on a container that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -44,14 +46,14 @@ pub enum ContainerError {
     #[error("{0}")]
     NotModified(String),
     /// The runtime could not make or start the process.
-    #[error(
-        "failed to create task for container: failed to create shim task: OCI runtime create failed: {message}: unknown"
-    )]
+    #[error("{message}")]
     Runtime {
-        /// The code a client should end with: 126, 127 or 125.
+        /// The code the container shows: 126, 127 or 128.
         exit_code: i64,
-        /// What the runtime says.
+        /// What the runtime says, in Docker's frame.
         message: String,
+        /// Its kind.
+        kind: Kind,
     },
     /// A mount that cannot be used.
     #[error(transparent)]
@@ -84,7 +86,7 @@ pub enum ContainerError {
     /// The container's shim does not answer as it should.
     #[error("shim of container {container}: {message}")]
     Shim {
-        /// Short id.
+        /// Its id.
         container: String,
         /// What happened.
         message: String,
@@ -102,7 +104,36 @@ pub enum ContainerError {
     ShuttingDown,
 }
 
+impl From<NetworkError> for ContainerError {
+    fn from(error: NetworkError) -> Self {
+        ContainerError::Network { message: error.chain(), kind: error.kind() }
+    }
+}
+
+impl From<shoal_image::Error> for ContainerError {
+    fn from(error: shoal_image::Error) -> Self {
+        match error {
+            shoal_image::Error::NoSuchImage(name) => ContainerError::NoSuchImage(name),
+            other => ContainerError::Image { message: other.chain(), kind: other.kind() },
+        }
+    }
+}
+
 impl ContainerError {
+    /// What a shim said about a container that was to be started.
+    pub(crate) fn shim(container: &ContainerId, error: ShimError) -> Self {
+        match error {
+            ShimError::Failed(failure) => ContainerError::Runtime {
+                exit_code: failure.exit_code().into(),
+                message: failure.create_text(),
+                kind: failure.kind(),
+            },
+            other => {
+                ContainerError::Shim { container: container.to_string(), message: other.chain() }
+            }
+        }
+    }
+
     /// An [`io::Error`] with what was being done.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
@@ -120,10 +151,8 @@ impl Classify for ContainerError {
             ContainerError::NameTaken { .. } | ContainerError::Conflict(_) => Kind::Conflict,
             ContainerError::Unsupported(_) => Kind::NotImplemented,
             ContainerError::NotModified(_) => Kind::NotModified,
-            ContainerError::Runtime { exit_code: 126 | 127, .. } => Kind::Invalid,
-            ContainerError::Runtime { .. }
-            | ContainerError::Shim { .. }
-            | ContainerError::Io { .. } => Kind::Internal,
+            ContainerError::Shim { .. } | ContainerError::Io { .. } => Kind::Internal,
+            ContainerError::Runtime { kind, .. } => *kind,
             ContainerError::Mount(error) => error.kind(),
             ContainerError::Port(error) => error.kind(),
             ContainerError::Mode(error) => error.kind(),
@@ -147,12 +176,14 @@ pub enum ExecError {
     #[error("{0}")]
     Conflict(String),
     /// The program could not be run.
-    #[error("OCI runtime exec failed: exec failed: {message}: unknown")]
+    #[error("{message}")]
     Runtime {
-        /// The code a client should end with: 126, 127 or 125.
+        /// The code the exec shows: 126, 127 or 128.
         exit_code: i64,
-        /// What the runtime says.
+        /// What the runtime says, in Docker's frame.
         message: String,
+        /// Its kind.
+        kind: Kind,
     },
     /// Its container cannot.
     #[error(transparent)]
@@ -163,11 +194,9 @@ impl Classify for ExecError {
     fn kind(&self) -> Kind {
         match self {
             ExecError::NotFound(_) => Kind::NotFound,
-            ExecError::Invalid(_) | ExecError::Runtime { exit_code: 126 | 127, .. } => {
-                Kind::Invalid
-            }
+            ExecError::Invalid(_) => Kind::Invalid,
             ExecError::Conflict(_) => Kind::Conflict,
-            ExecError::Runtime { .. } => Kind::Internal,
+            ExecError::Runtime { kind, .. } => *kind,
             ExecError::Container(error) => error.kind(),
         }
     }

@@ -15,6 +15,9 @@ mod error;
 pub mod events;
 mod exec;
 mod logs;
+mod node;
+mod shim;
+mod spec;
 mod stream;
 mod volume;
 

@@ -1,8 +1,30 @@
 //! Makes containers.
+//!
+//! Everything that can be refused is refused before anything is made; what was
+//! made before a later step failed is unmade.
 
-use super::Containers;
-use crate::domain::{CreateContainer, Created};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use shoal_image::{Image, Lease};
+use shoal_model::{ContainerId, names as name_rule};
+
+use super::container::Container;
+use super::record::{Record, Rootfs};
+use super::state::RunState;
+use super::table::Reservation;
+use super::{Containers, check, is_durable, merge, mounts, names};
+use crate::clock;
+use crate::domain::{
+    ContainerConfig, CreateContainer, Created, EndpointOptions, HostConfig, IpcMode, Mount,
+    MountError, MountKind, MountPoint, NetworkMode, PidMode, RootfsSource, UtsMode,
+};
 use crate::error::ContainerError;
+use crate::node::blocking;
+
+/// Attempts at a free name before giving up: each has a fresh five-digit number in it.
+const NAME_ATTEMPTS: u32 = 40;
 
 impl Containers {
     /// Makes a container from what the caller gives, what its image says and Docker's rules.
@@ -11,7 +33,272 @@ impl Containers {
     /// A name that is taken, an image that is not here, an option that makes no sense or is not
     /// supported, a mount that cannot be used. Nothing is left then.
     pub async fn create(&self, request: CreateContainer) -> Result<Created, ContainerError> {
-        let _ = request;
-        todo!()
+        let containers = self.clone();
+        self.node.tasks.finish(async move { containers.make(request).await }).await
+    }
+
+    async fn make(&self, request: CreateContainer) -> Result<Created, ContainerError> {
+        let random = clock::random().map_err(ContainerError::io("cannot draw an id"))?;
+        let id = ContainerId::from_bytes(random);
+        let (image, lease) = self.find_image(&request).await?;
+        let config = match &image {
+            Some(image) => merge::merge(request.config, &image.config.config),
+            None => request.config,
+        };
+        let warnings = check::check(&config, &request.host, self.node.machine())?;
+        self.check_neighbours(&request.host, &request.networks)?;
+        let planned = mounts::plan(&config, &request.host)?;
+        check_sources(&planned)?;
+
+        let (name, reservation) = self.reserve_name(request.name, &id)?;
+        let config = self.finish_config(config, &request.host, &id)?;
+        let rootfs = self.rootfs(&id, &image, request.rootfs)?;
+        let mut record = Record {
+            id: id.clone(),
+            name,
+            created_at: clock::now(),
+            image_id: image.as_ref().map(|image| image.id.clone()),
+            layers: image.map(|image| image.layers).unwrap_or_default(),
+            networks: first_network(&request.host, request.networks),
+            config,
+            host: request.host,
+            mounts: Vec::new(),
+            rootfs,
+            hidden: request.hidden,
+        };
+        if let Err(error) = self.make_files(&mut record, planned).await {
+            self.unmake(&record).await;
+            return Err(error);
+        }
+        let record_for_event = record.clone();
+        reservation.keep();
+        self.table.insert(Container::new(record, RunState::default(), lease));
+        self.publish(&record_for_event, "create", &[]);
+        Ok(Created { id, warnings })
+    }
+
+    async fn find_image(
+        &self,
+        request: &CreateContainer,
+    ) -> Result<(Option<Image>, Option<Lease>), ContainerError> {
+        if let RootfsSource::Layers { .. } = request.rootfs {
+            return Ok((None, None));
+        }
+        let (images, name) = (self.node.images.clone(), request.config.image.clone());
+        blocking(move || {
+            let image = images.resolve(&name)?;
+            let lease = images.lease_layers(&image.layers);
+            Ok((Some(image), Some(lease)))
+        })
+        .await
+    }
+
+    /// Other containers and networks that are named must be there.
+    fn check_neighbours(
+        &self,
+        host: &HostConfig,
+        networks: &BTreeMap<String, EndpointOptions>,
+    ) -> Result<(), ContainerError> {
+        if let NetworkMode::Container(name) = &host.network_mode {
+            self.table.find(name)?;
+        }
+        if let PidMode::Container(name) = &host.pid_mode {
+            self.table.find(name)?;
+        }
+        if let IpcMode::Container(name) = &host.ipc_mode {
+            self.table.find(name)?;
+        }
+        if let NetworkMode::Network(name) = &host.network_mode {
+            self.node.networks.inspect(name)?;
+        }
+        for name in networks.keys().filter(|name| *name != "default") {
+            self.node.networks.inspect(name)?;
+        }
+        Ok(())
+    }
+
+    fn reserve_name(
+        &self,
+        wanted: Option<String>,
+        id: &ContainerId,
+    ) -> Result<(String, Reservation<'_>), ContainerError> {
+        if let Some(wanted) = wanted {
+            let name = wanted.strip_prefix('/').unwrap_or(&wanted).to_owned();
+            name_rule::check("container", &name)
+                .map_err(|_| ContainerError::BadName(name.clone()))?;
+            let reservation = self.table.reserve(&name, id)?;
+            return Ok((name, reservation));
+        }
+        let mut refused = None;
+        for attempt in 0..NAME_ATTEMPTS {
+            let random = clock::random().map_err(ContainerError::io("cannot draw a name"))?;
+            let name = names::name(random, attempt);
+            match self.table.reserve(&name, id) {
+                Ok(reservation) => return Ok((name, reservation)),
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(refused.unwrap_or(ContainerError::ShuttingDown))
+    }
+
+    /// Fills in what depends on the machine and the id.
+    fn finish_config(
+        &self,
+        mut config: ContainerConfig,
+        host: &HostConfig,
+        id: &ContainerId,
+    ) -> Result<ContainerConfig, ContainerError> {
+        if config.hostname.is_none() {
+            let shared = host.network_mode == NetworkMode::Host || host.uts_mode == UtsMode::Host;
+            config.hostname = Some(match &host.network_mode {
+                _ if shared => node_name(),
+                NetworkMode::Container(name) => {
+                    self.table.find(name)?.record().config.hostname.clone().unwrap_or_default()
+                }
+                _ => id.short().to_owned(),
+            });
+        }
+        config.exposed_ports.extend(host.port_bindings.keys());
+        Ok(config)
+    }
+
+    fn rootfs(
+        &self,
+        id: &ContainerId,
+        image: &Option<Image>,
+        source: RootfsSource,
+    ) -> Result<Rootfs, ContainerError> {
+        match (source, image) {
+            (RootfsSource::Layers { lower, upper, work }, _) => Ok(Rootfs { lower, upper, work }),
+            (RootfsSource::Image, Some(image)) => {
+                let dir = self.node.paths.dir(id);
+                Ok(Rootfs {
+                    lower: self.node.images.lower_dirs(image)?,
+                    upper: dir.join("upper"),
+                    work: dir.join("work"),
+                })
+            }
+            (RootfsSource::Image, None) => Err(ContainerError::NoSuchImage(String::new())),
+        }
+    }
+
+    /// Makes directories and volumes, then the record: only with it is it a container.
+    async fn make_files(
+        &self,
+        record: &mut Record,
+        planned: Vec<mounts::Planned>,
+    ) -> Result<(), ContainerError> {
+        let dir = self.node.paths.dir(&record.id);
+        let own = record.rootfs.upper.starts_with(&dir);
+        let rootfs = record.rootfs.clone();
+        let failed = ContainerError::io(format!("cannot make container {}", record.name));
+        blocking(move || {
+            fs::create_dir(&dir)?;
+            if own {
+                fs::create_dir(&rootfs.upper)?;
+                fs::create_dir(&rootfs.work)?;
+            }
+            Ok(())
+        })
+        .await
+        .map_err(failed)?;
+        for planned in planned {
+            let point = self.make_mount_point(record, planned).await?;
+            record.mounts.push(point);
+        }
+        let (node, kept) = (self.node.clone(), record.clone());
+        blocking(move || node.paths.write_record(&kept, is_durable(&kept)))
+            .await
+            .map_err(ContainerError::io(format!("cannot store container {}", record.name)))
+    }
+
+    async fn make_mount_point(
+        &self,
+        record: &Record,
+        planned: mounts::Planned,
+    ) -> Result<MountPoint, ContainerError> {
+        let mounts::Planned { mut mount, from_mounts } = planned;
+        let mut anonymous = false;
+        let source = match &mut mount.kind {
+            MountKind::Tmpfs(_) => Default::default(),
+            MountKind::Bind { source, .. } => source.clone().into(),
+            MountKind::Volume { name, driver, labels, options, copy_up } => {
+                anonymous = name.is_none();
+                let request = crate::domain::CreateVolume {
+                    name: name.clone(),
+                    driver: driver.clone(),
+                    labels: labels.clone(),
+                    options: options.clone(),
+                };
+                let volume = self.volumes.make_for(request, &record.id).await?;
+                if *copy_up {
+                    let content = self.volumes.fill(&volume, &record.rootfs, &mount.destination);
+                    content.await?;
+                }
+                *name = Some(volume.name.clone());
+                volume.mountpoint
+            }
+        };
+        Ok(MountPoint { mount, source, anonymous, from_mounts })
+    }
+
+    /// Removes what was made of a container that will not be.
+    async fn unmake(&self, record: &Record) {
+        for point in record.mounts.iter().filter(|point| point.anonymous) {
+            if let MountKind::Volume { name: Some(name), .. } = &point.mount.kind {
+                self.volumes.release(name, &record.id);
+                if let Err(error) = self.volumes.remove(name, true).await {
+                    tracing::error!(%error, "cannot remove the volume of a container never made");
+                }
+            }
+        }
+        self.volumes.release_all(&record.id);
+        let dir = self.node.paths.dir(&record.id);
+        let removed = blocking(move || remove_tree(&dir)).await;
+        if let Err(error) = removed {
+            tracing::error!(%error, "cannot remove the directory of a container never made");
+        }
+    }
+}
+
+/// The networks of a container by name, the one of its mode among them.
+fn first_network(
+    host: &HostConfig,
+    mut networks: BTreeMap<String, EndpointOptions>,
+) -> BTreeMap<String, EndpointOptions> {
+    if let Some(options) = networks.remove("default") {
+        networks.entry("bridge".into()).or_insert(options);
+    }
+    match &host.network_mode {
+        NetworkMode::Container(_) => {}
+        mode => {
+            networks.entry(mode.to_string()).or_default();
+        }
+    }
+    networks
+}
+
+/// Sources of `--mount type=bind` must be there; those of `-v` are made.
+fn check_sources(planned: &[mounts::Planned]) -> Result<(), MountError> {
+    for mounts::Planned { mount: Mount { kind, .. }, .. } in planned {
+        if let MountKind::Bind { source, create_source: false, .. } = kind
+            && fs::symlink_metadata(source).is_err()
+        {
+            return Err(MountError::NoSource(source.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The node's own host name.
+pub(crate) fn node_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Removes a directory and all below it; one that is not there is fine.
+pub(crate) fn remove_tree(path: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }

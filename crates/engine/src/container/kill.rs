@@ -1,9 +1,21 @@
 //! Signals containers.
+//!
+//! Not under the gate: a kill must get through while a stop is waiting.
 
-use shoal_model::Signal;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::Containers;
+use shoal_model::{Classify, Kind, Signal};
+use shoal_runtime::protocol::Operation;
+
+use super::container::Container;
+use super::state::Phase;
+use super::{Containers, not_running};
 use crate::error::ContainerError;
+use crate::shim::{Connection, ShimError};
+
+/// Time a killed container gets to be gone; only a process stuck in the kernel takes longer.
+const KILL_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Containers {
     /// Sends a signal to a container's program; `None` is SIGKILL.
@@ -11,7 +23,140 @@ impl Containers {
     /// # Errors
     /// `Conflict` if it does not run.
     pub async fn kill(&self, name: &str, signal: Option<Signal>) -> Result<(), ContainerError> {
-        let _ = (name, signal);
-        todo!()
+        let container = self.table.find(name)?;
+        let signal = signal.unwrap_or(Signal::KILL);
+        let containers = self.clone();
+        let name = name.to_owned();
+        self.node
+            .tasks
+            .finish(async move { containers.kill_running(&container, &name, signal).await })
+            .await
     }
+
+    async fn kill_running(
+        &self,
+        container: &Arc<Container>,
+        name: &str,
+        signal: Signal,
+    ) -> Result<(), ContainerError> {
+        let refused = || {
+            ContainerError::Conflict(format!(
+                "cannot kill container: {name}: {}",
+                not_running(&container.id)
+            ))
+        };
+        let phase = container.state.borrow().phase;
+        if phase == Phase::Restarting {
+            return self.give_up_restarting(container).await;
+        }
+        if !phase.has_process() {
+            return Err(refused());
+        }
+        let exits = container.state.borrow().exits;
+        if signal == Signal::KILL || signal == stop_signal(container) {
+            // Whoever does this does not want it back.
+            self.note_stop_by_hand(container);
+        }
+        if !self.signal(container, signal).await? {
+            return Err(refused());
+        }
+        self.publish(&container.record(), "kill", &[("signal", signal.number().to_string())]);
+        if signal == Signal::KILL {
+            self.await_exit(container, exits, Some(KILL_DEADLINE)).await;
+        }
+        Ok(())
+    }
+
+    /// Kills a container whatever it does, and waits until it is gone.
+    pub(super) async fn kill_hard(&self, container: &Arc<Container>) -> Result<(), ContainerError> {
+        let (phase, exits) = {
+            let state = container.state.borrow();
+            (state.phase, state.exits)
+        };
+        if phase == Phase::Restarting {
+            return self.give_up_restarting(container).await;
+        }
+        if !phase.has_process() {
+            return Ok(());
+        }
+        self.note_stop_by_hand(container);
+        self.signal(container, Signal::KILL).await?;
+        self.publish(&container.record(), "kill", &[("signal", "9".into())]);
+        if self.await_exit(container, exits, Some(KILL_DEADLINE)).await {
+            return Ok(());
+        }
+        Err(ContainerError::Shim {
+            container: container.id.to_string(),
+            message: format!("still there {} s after SIGKILL", KILL_DEADLINE.as_secs()),
+        })
+    }
+
+    /// The restart policy keeps still until the next start.
+    pub(super) fn note_stop_by_hand(&self, container: &Container) {
+        container.state.send_modify(|state| state.stopped_by_hand = true);
+    }
+
+    /// Drops the restart policy's plan to start a container again.
+    pub(super) async fn give_up_restarting(
+        &self,
+        container: &Arc<Container>,
+    ) -> Result<(), ContainerError> {
+        let done = self.happen(container, super::state::Happening::GiveUp, |state| {
+            state.stopped_by_hand = true;
+        });
+        if done.is_ok() {
+            self.save_state(container).await;
+        }
+        Ok(())
+    }
+
+    /// Sends a signal; SIGKILL to all processes, and also to a frozen container.
+    /// `false` if there is no process any more.
+    pub(super) async fn signal(
+        &self,
+        container: &Container,
+        signal: Signal,
+    ) -> Result<bool, ContainerError> {
+        let number = i32::from(signal.number());
+        let all = signal == Signal::KILL;
+        let kill = Operation::Kill { signal: number, all, exec: None };
+        let sent = async {
+            let mut shim = Connection::open(&self.node.paths.bundle(&container.id)).await?;
+            shim.call(kill).await?;
+            if container.state.borrow().phase == Phase::Paused {
+                // A frozen process does not even notice SIGKILL on cgroup v1.
+                shim.call(Operation::Resume).await?;
+            }
+            Ok::<_, ShimError>(())
+        };
+        match sent.await {
+            Ok(()) => Ok(true),
+            // It has just ended.
+            Err(ShimError::Io(_)) => Ok(false),
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Conflict) => Ok(false),
+            Err(error) => Err(ContainerError::shim(&container.id, error)),
+        }
+    }
+
+    /// Waits for the exit after the first `exits`; whether it came in time.
+    pub(super) async fn await_exit(
+        &self,
+        container: &Container,
+        exits: u64,
+        deadline: Option<Duration>,
+    ) -> bool {
+        let mut changes = container.state.subscribe();
+        let ended = changes.wait_for(|state| state.exits > exits || state.removed);
+        match deadline {
+            None => ended.await.is_ok(),
+            Some(deadline) => tokio::time::timeout(deadline, ended).await.is_ok(),
+        }
+    }
+}
+
+/// The signal that asks this container to stop.
+pub(super) fn stop_signal(container: &Container) -> Signal {
+    let record = container.record();
+    let chosen = record.config.stop_signal.as_deref().and_then(|text| text.parse().ok());
+    chosen.unwrap_or(Signal::TERM)
 }

@@ -1,11 +1,31 @@
-//! Lists containers.
+//! Lists containers, from memory.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use shoal_image::ImageUse;
-use shoal_model::Digest;
+use shoal_model::{Digest, Timestamp};
 
 use super::Containers;
-use crate::domain::{ContainerCounts, ContainerSummary, ListFilter};
+use super::container::Container;
+use super::inspect::{endpoints, is_visible, ports};
+use super::record::Record;
+use super::state::{Phase, RunState};
+use super::status_text::status_text;
+use crate::clock;
+use crate::domain::{
+    BoundPort, ContainerCounts, ContainerSummary, HealthStatus, ListFilter, MountKind, Port,
+    Protocol,
+};
 use crate::error::ContainerError;
+
+/// The label every container of a swarm task has.
+const TASK_LABEL: &str = "com.docker.swarm.task.id";
+/// Words of the `status` filter.
+const STATUSES: [&str; 7] =
+    ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+/// Words of the `health` filter.
+const HEALTHS: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 
 impl Containers {
     /// The containers a filter lets through, newest first; from memory.
@@ -13,18 +33,273 @@ impl Containers {
     /// # Errors
     /// A filter value nobody knows, a `before` or `since` container that is not there.
     pub fn list(&self, filter: &ListFilter) -> Result<Vec<ContainerSummary>, ContainerError> {
-        let _ = filter;
-        todo!()
+        let wanted = Wanted::new(self, filter)?;
+        let mut containers: Vec<(Arc<Container>, Arc<Record>)> = self
+            .table
+            .all()
+            .into_iter()
+            .map(|container| {
+                let record = container.record();
+                (container, record)
+            })
+            .filter(|(_, record)| !record.hidden)
+            .collect();
+        containers.sort_by(|(_, a), (_, b)| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        let now = clock::now();
+        let limit = filter.limit.unwrap_or(usize::MAX);
+        let summaries = containers.iter().filter_map(|(container, record)| {
+            let state = container.state.borrow();
+            if !wanted.allows(record, &state) {
+                return None;
+            }
+            let summary = self.summary(record, &state, now);
+            wanted.allows_summary(&summary).then_some(summary)
+        });
+        Ok(summaries.take(limit).collect())
     }
 
     /// How many containers there are.
     pub fn counts(&self) -> ContainerCounts {
-        todo!()
+        let mut counts = ContainerCounts::default();
+        for container in self.table.all().iter().filter(|container| is_visible(container)) {
+            match container.state.borrow().phase {
+                Phase::Running => counts.running += 1,
+                Phase::Paused => counts.paused += 1,
+                _ => counts.stopped += 1,
+            }
+        }
+        counts
     }
 
     /// The containers that use an image; what the image store asks before a removal.
     pub fn users_of_image(&self, image: &Digest) -> Vec<ImageUse> {
-        let _ = image;
-        todo!()
+        let all = self.table.all();
+        let users =
+            all.iter().filter(|container| container.record().image_id.as_ref() == Some(image));
+        users
+            .map(|container| ImageUse {
+                container: container.id.short().to_owned(),
+                running: container.state.borrow().phase.is_active(),
+            })
+            .collect()
+    }
+
+    fn summary(&self, record: &Record, state: &RunState, now: Timestamp) -> ContainerSummary {
+        let sandbox = self.node.networks.state(&record.id);
+        ContainerSummary {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            image: record.config.image.clone(),
+            image_id: record.image_id.clone(),
+            command: record.command().join(" "),
+            created_at: record.created_at,
+            status: state.phase.status(),
+            status_text: status_text(state, now),
+            labels: record.config.labels.clone(),
+            ports: ports(record, sandbox.as_ref()),
+            network_mode: record.host.network_mode.to_string(),
+            networks: endpoints(record, sandbox.as_ref()),
+            mounts: record.mounts.clone(),
+        }
+    }
+}
+
+/// A filter with its names looked up.
+struct Wanted<'a> {
+    filter: &'a ListFilter,
+    /// Ids of images of the `ancestor` filter.
+    ancestors: BTreeSet<String>,
+    before: Option<Timestamp>,
+    since: Option<Timestamp>,
+    publish: Vec<PortRange>,
+    expose: Vec<PortRange>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(containers: &Containers, filter: &'a ListFilter) -> Result<Self, ContainerError> {
+        check_words("status", &filter.status, &STATUSES)?;
+        check_words("health", &filter.health, &HEALTHS)?;
+        let made_at = |name: &Option<String>| -> Result<Option<Timestamp>, ContainerError> {
+            match name {
+                None => Ok(None),
+                Some(name) => Ok(Some(containers.table.find(name)?.record().created_at)),
+            }
+        };
+        let images = &containers.node.images;
+        let ancestors = filter.ancestor.iter().filter_map(|name| images.resolve(name).ok());
+        Ok(Wanted {
+            filter,
+            ancestors: ancestors.map(|image| image.id.to_string()).collect(),
+            before: made_at(&filter.before)?,
+            since: made_at(&filter.since)?,
+            publish: PortRange::read_all("publish", &filter.publish)?,
+            expose: PortRange::read_all("expose", &filter.expose)?,
+        })
+    }
+
+    /// Everything that can be told without the networks.
+    fn allows(&self, record: &Record, state: &RunState) -> bool {
+        let filter = self.filter;
+        let any = |set: &BTreeSet<String>, test: &dyn Fn(&str) -> bool| {
+            set.is_empty() || set.iter().any(|value| test(value))
+        };
+        let all = filter.all
+            || filter.limit.is_some()
+            || !filter.status.is_empty()
+            || !filter.exited.is_empty();
+        (all || state.phase.is_active() && !matches!(state.phase, Phase::Starting { .. }))
+            && any(&filter.id, &|id| record.id.as_str().starts_with(id))
+            && any(&filter.name, &|name| name_matches(&record.name, name))
+            && filter.label.iter().all(|label| has_label(&record.config.labels, label))
+            && any(&filter.status, &|status| state.phase.status().as_str() == status)
+            && (filter.exited.is_empty() || has_exited(filter, state))
+            && any(&filter.health, &|health| health_of(state).as_str() == health)
+            && self.before.is_none_or(|before| record.created_at < before)
+            && self.since.is_none_or(|since| record.created_at > since)
+            && any(&filter.volume, &|volume| uses_volume(record, volume))
+            && filter.is_task.is_none_or(|is| record.config.labels.contains_key(TASK_LABEL) == is)
+            && self.allows_image(record)
+    }
+
+    fn allows_image(&self, record: &Record) -> bool {
+        let filter = self.filter;
+        filter.ancestor.is_empty()
+            || filter.ancestor.contains(&record.config.image)
+            || record.image_id.as_ref().is_some_and(|id| self.ancestors.contains(id.as_str()))
+    }
+
+    fn allows_summary(&self, summary: &ContainerSummary) -> bool {
+        let networks = &self.filter.network;
+        let in_network = networks.is_empty()
+            || summary.networks.iter().any(|(name, endpoint)| {
+                networks.contains(name)
+                    || endpoint.network_id.as_ref().is_some_and(|id| {
+                        networks.iter().any(|begin| id.as_str().starts_with(begin.as_str()))
+                    })
+            });
+        let published = |(port, bound): (&Port, &Vec<BoundPort>)| {
+            !bound.is_empty() && self.publish.iter().any(|range| range.has(port))
+        };
+        let exposed = |port: &Port| self.expose.iter().any(|range| range.has(port));
+        in_network
+            && (self.publish.is_empty() || summary.ports.iter().any(published))
+            && (self.expose.is_empty() || summary.ports.keys().any(exposed))
+    }
+}
+
+fn check_words(what: &str, given: &BTreeSet<String>, known: &[&str]) -> Result<(), ContainerError> {
+    match given.iter().find(|word| !known.contains(&word.as_str())) {
+        None => Ok(()),
+        Some(word) => Err(ContainerError::Invalid(format!("invalid filter '{what}={word}'"))),
+    }
+}
+
+/// Docker takes a regular expression; here it is a part of the name, with `^`, `$` and a
+/// leading slash as people write them.
+fn name_matches(name: &str, wanted: &str) -> bool {
+    let (begin, rest) = match wanted.strip_prefix('^') {
+        Some(rest) => (true, rest),
+        None => (false, wanted),
+    };
+    let (end, rest) = match rest.strip_suffix('$') {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    let (begin, rest) = match rest.strip_prefix('/') {
+        Some(rest) => (true, rest),
+        None => (begin, rest),
+    };
+    match (begin, end) {
+        (true, true) => name == rest,
+        (true, false) => name.starts_with(rest),
+        (false, true) => name.ends_with(rest),
+        (false, false) => name.contains(rest),
+    }
+}
+
+/// Whether labels have `key` or `key=value`.
+pub(crate) fn has_label(labels: &std::collections::BTreeMap<String, String>, wanted: &str) -> bool {
+    match wanted.split_once('=') {
+        None => labels.contains_key(wanted),
+        Some((key, value)) => labels.get(key).is_some_and(|has| has == value),
+    }
+}
+
+fn has_exited(filter: &ListFilter, state: &RunState) -> bool {
+    state.finished_at.is_some()
+        && !state.phase.has_process()
+        && filter.exited.contains(&state.exit_code)
+}
+
+fn health_of(state: &RunState) -> HealthStatus {
+    state.health.as_ref().map(|health| health.status).unwrap_or_default()
+}
+
+fn uses_volume(record: &Record, wanted: &str) -> bool {
+    record.mounts.iter().any(|point| {
+        point.mount.destination == wanted
+            || matches!(&point.mount.kind, MountKind::Volume { name: Some(name), .. } if name == wanted)
+    })
+}
+
+/// `80`, `80/tcp`, `8000-8010/udp`.
+#[derive(Debug, PartialEq, Eq)]
+struct PortRange {
+    first: u16,
+    last: u16,
+    protocol: Protocol,
+}
+
+impl PortRange {
+    fn read_all(what: &str, texts: &BTreeSet<String>) -> Result<Vec<Self>, ContainerError> {
+        let wrong = |text: &str| ContainerError::Invalid(format!("invalid filter '{what}={text}'"));
+        texts.iter().map(|text| Self::read(text).ok_or_else(|| wrong(text))).collect()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+        let end: Port = format!("{last}/{protocol}").parse().ok()?;
+        Some(PortRange { first: first.parse().ok()?, last: end.number, protocol: end.protocol })
+    }
+
+    fn has(&self, port: &Port) -> bool {
+        port.protocol == self.protocol && (self.first..=self.last).contains(&port.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_by_part_or_by_anchors() {
+        for (wanted, matches) in [
+            ("eb", true),
+            ("web", true),
+            ("^web$", true),
+            ("^/web$", true),
+            ("/web", true),
+            ("^eb", false),
+            ("we$", false),
+            ("db", false),
+        ] {
+            assert_eq!(name_matches("web", wanted), matches, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn port_filters_take_ranges_and_protocols() {
+        let range = PortRange::read("8000-8010/udp").unwrap();
+        assert!(range.has(&"8005/udp".parse().unwrap()));
+        assert!(!range.has(&"8005/tcp".parse().unwrap()));
+        assert!(PortRange::read("80").unwrap().has(&"80/tcp".parse().unwrap()));
+        assert!(PortRange::read("http").is_none());
+    }
+
+    #[test]
+    fn unknown_words_are_named() {
+        let error = check_words("status", &["flying".to_owned()].into(), &STATUSES).unwrap_err();
+        assert_eq!(error.to_string(), "invalid filter 'status=flying'");
     }
 }

@@ -1,27 +1,148 @@
-//! The containers of a node. One file per verb.
+//! The containers of a node. One file per verb; what verbs share is in the others:
+//! [`container`] (one container in memory), [`state`] (where it is in its life),
+//! [`table`] (all of them), [`record`] (on disk), [`launch`] and [`run`] (from a
+//! start to its exit), [`adopt`] (after the daemon was away).
 
+mod adopt;
 mod attach;
+pub(crate) mod check;
+#[expect(clippy::module_inception, reason = "the noun is the noun")]
+pub(crate) mod container;
 mod create;
+mod etc;
+mod facts;
+mod health;
 mod inspect;
 mod kill;
+mod launch;
 mod list;
 mod logs;
+mod merge;
+mod mounts;
+mod names;
 mod network;
 mod pause;
 mod prune;
+pub(crate) mod record;
 mod remove;
 mod rename;
 mod restart;
+mod restart_policy;
+mod run;
 mod start;
+pub(crate) mod state;
 mod stats;
+mod status_text;
 mod stop;
+pub(crate) mod table;
 mod top;
 mod update;
 mod wait;
-mod waiting;
 
-pub use waiting::Waiting;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use shoal_model::ContainerId;
+
+pub(crate) use attach::{detach_keys, window};
+pub(crate) use inspect::tree_bytes;
+pub(crate) use list::has_label;
+pub use wait::Waiting;
+
+use crate::clock;
+use crate::error::ContainerError;
+use crate::events::{Event, Events, ObjectType};
+use crate::exec::ExecTable;
+use crate::logs::LogWatch;
+use crate::node::{Node, blocking};
+use crate::volume::Volumes;
+use container::Container;
+use record::Record;
+use state::{Happening, Refused, RunState};
+use table::Table;
 
 /// The containers of a node. Cheap to clone; all clones are one set.
 #[derive(Debug, Clone)]
-pub struct Containers {}
+pub struct Containers {
+    pub(crate) node: Arc<Node>,
+    pub(crate) table: Arc<Table>,
+    pub(crate) volumes: Volumes,
+    pub(crate) events: Events,
+    pub(crate) execs: Arc<ExecTable>,
+    pub(crate) log_watch: Arc<LogWatch>,
+}
+
+impl Containers {
+    /// Tells everyone that something happened to a container.
+    pub(crate) fn publish(&self, record: &Record, action: &str, more: &[(&str, String)]) {
+        if record.hidden {
+            return;
+        }
+        let mut attributes: BTreeMap<String, String> = record.config.labels.clone();
+        attributes.insert("name".into(), record.name.clone());
+        attributes.insert("image".into(), record.config.image.clone());
+        for (key, value) in more {
+            attributes.insert((*key).into(), value.clone());
+        }
+        self.events.publish(Event {
+            time: clock::now(),
+            object: ObjectType::Container,
+            action: action.into(),
+            id: record.id.to_string(),
+            attributes,
+        });
+    }
+
+    /// Lets something happen to a container, or says in Docker's words why it cannot.
+    pub(crate) fn happen(
+        &self,
+        container: &Container,
+        happening: Happening,
+        change: impl FnOnce(&mut RunState),
+    ) -> Result<(), Refused> {
+        let mut outcome = Ok(());
+        container.state.send_if_modified(|state| {
+            outcome = state.apply(happening);
+            if outcome.is_ok() {
+                change(state);
+            }
+            outcome.is_ok()
+        });
+        outcome
+    }
+
+    /// Writes a container's state to disk.
+    pub(crate) async fn save_state(&self, container: &Arc<Container>) {
+        let state = container.state.borrow().clone();
+        let (node, id) = (self.node.clone(), container.id.clone());
+        let written = blocking(move || node.paths.write_state(&id, &state)).await;
+        if let Err(error) = written {
+            // The container itself is well; a restart of the daemon will ask its shim.
+            tracing::error!(container = %container.id, %error, "cannot store a container's state");
+        }
+    }
+
+    /// Writes a container's record to disk and makes it the one in memory. Under the gate.
+    pub(crate) async fn save_record(
+        &self,
+        container: &Container,
+        record: Record,
+    ) -> Result<(), ContainerError> {
+        let (node, kept) = (self.node.clone(), record.clone());
+        blocking(move || node.paths.write_record(&kept, is_durable(&kept)))
+            .await
+            .map_err(ContainerError::io(format!("cannot store container {}", record.name)))?;
+        container.set_record(record);
+        Ok(())
+    }
+}
+
+/// Whether a container must survive a power cut: not one that would be removed after it.
+pub(crate) fn is_durable(record: &Record) -> bool {
+    !record.host.auto_remove && !record.hidden
+}
+
+/// Docker's sentence for a container that has no process.
+pub(crate) fn not_running(id: &ContainerId) -> ContainerError {
+    ContainerError::Conflict(format!("container {id} is not running"))
+}

@@ -1,7 +1,8 @@
-//! Joins containers to networks.
+//! Joins containers to networks, and takes them out.
 
 use super::Containers;
-use crate::domain::EndpointOptions;
+use super::launch::endpoint_request;
+use crate::domain::{EndpointOptions, NetworkMode};
 use crate::error::ContainerError;
 
 impl Containers {
@@ -15,8 +16,34 @@ impl Containers {
         network: &str,
         options: EndpointOptions,
     ) -> Result<(), ContainerError> {
-        let _ = (name, network, options);
-        todo!()
+        let container = self.table.find(name)?;
+        let network = self.node.networks.inspect(network)?.network;
+        let containers = self.clone();
+        let work = async move {
+            let _gate = container.gate.lock().await;
+            let mut record = (*container.record()).clone();
+            check_shared(&record.host.network_mode, &network.name)?;
+            let key = key_of(&record.networks, &network.name, network.id.as_str());
+            if record.networks.contains_key(&key) {
+                return Err(ContainerError::Network {
+                    message: format!(
+                        "endpoint with name {} already exists in network {}",
+                        record.name, network.name
+                    ),
+                    kind: shoal_model::Kind::Forbidden,
+                });
+            }
+            let request = endpoint_request(&network.name, &options)?;
+            record.networks.insert(key, options);
+            let running = container.state.borrow().phase.has_process();
+            if running {
+                containers.node.networks.connect(&container.id, request).await?;
+            }
+            containers.save_record(&container, record).await?;
+            containers.save_sandbox(&container).await;
+            Ok(())
+        };
+        self.node.tasks.finish(work).await
     }
 
     /// Takes a container out of a network.
@@ -29,7 +56,82 @@ impl Containers {
         network: &str,
         force: bool,
     ) -> Result<(), ContainerError> {
-        let _ = (name, network, force);
-        todo!()
+        let container = self.table.find(name)?;
+        let network = self.node.networks.inspect(network)?.network;
+        let containers = self.clone();
+        let work = async move {
+            let _gate = container.gate.lock().await;
+            let mut record = (*container.record()).clone();
+            check_shared(&record.host.network_mode, &network.name)?;
+            let key = key_of(&record.networks, &network.name, network.id.as_str());
+            if record.networks.remove(&key).is_none() && !force {
+                return Err(ContainerError::Network {
+                    message: format!(
+                        "container {} is not connected to network {}",
+                        container.id, network.name
+                    ),
+                    kind: shoal_model::Kind::Forbidden,
+                });
+            }
+            if record.host.network_mode.to_string() == key {
+                // At its next start it must not come back.
+                record.host.network_mode = match record.networks.keys().next() {
+                    Some(other) => NetworkMode::Network(other.clone()),
+                    None => NetworkMode::None,
+                };
+            }
+            if container.state.borrow().phase.has_process() {
+                let left = containers.node.networks.disconnect(&container.id, &network.name).await;
+                if !force {
+                    left?;
+                }
+            }
+            containers.save_record(&container, record).await?;
+            containers.save_sandbox(&container).await;
+            Ok(())
+        };
+        self.node.tasks.finish(work).await
+    }
+
+    /// Stores where a running container is in the networks now.
+    async fn save_sandbox(&self, container: &std::sync::Arc<super::container::Container>) {
+        if !container.state.borrow().phase.has_process() {
+            return;
+        }
+        let sandbox = self.node.networks.state(&container.id).map(Box::new);
+        container.state.send_modify(|state| state.sandbox = sandbox);
+        self.save_state(container).await;
+    }
+}
+
+/// The key under which a container knows a network: it may have been named by its id.
+fn key_of(
+    networks: &std::collections::BTreeMap<String, EndpointOptions>,
+    name: &str,
+    id: &str,
+) -> String {
+    let by_id = networks.keys().find(|key| key.len() >= 12 && id.starts_with(key.as_str()));
+    match by_id {
+        Some(key) if !networks.contains_key(name) => key.clone(),
+        _ => name.into(),
+    }
+}
+
+/// The node's own network cannot be mixed with others.
+fn check_shared(mode: &NetworkMode, network: &str) -> Result<(), ContainerError> {
+    let refuse = |message: &str| {
+        Err(ContainerError::Network { message: message.into(), kind: shoal_model::Kind::Forbidden })
+    };
+    match mode {
+        NetworkMode::Host => refuse(
+            "container cannot be disconnected from host network or connected to host network",
+        ),
+        NetworkMode::Container(_) => refuse(
+            "container sharing network namespace with another container or host cannot be connected to any other network",
+        ),
+        _ if network == "host" => refuse(
+            "container cannot be disconnected from host network or connected to host network",
+        ),
+        _ => Ok(()),
     }
 }

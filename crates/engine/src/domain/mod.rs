@@ -18,6 +18,7 @@ pub use host::{
     Ulimit,
 };
 pub use modes::{CgroupnsMode, IpcMode, ModeError, NetworkMode, PidMode, UtsMode};
+pub(crate) use mount::check_destination;
 pub use mount::{Mount, MountError, MountKind, Propagation, TmpfsOptions};
 pub use options::{
     AttachOptions, CreateContainer, CreateExec, CreateVolume, Created, EndpointOptions, ListFilter,

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shoal_model::{ContainerId, Signal, Timestamp};
@@ -271,9 +270,6 @@ pub struct Updated {
     /// What the caller should be told.
     pub warnings: Vec<String>,
 }
-
-/// Time a container gets between the stop signal and SIGKILL when nobody says otherwise.
-pub(crate) const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a prune removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

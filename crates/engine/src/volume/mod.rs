@@ -1,52 +1,98 @@
 //! Volumes: directories that outlive containers.
+//!
+//! | under `root/volumes/<name>/` | |
+//! |---|---|
+//! | `volume.json` | what it is; without it the directory is rubbish of a crash |
+//! | `_data` | its content |
+//!
+//! Who uses a volume is known by reference: containers hold the volumes they mount.
+//! Nothing here knows what a container is.
 
-use crate::domain::{CreateVolume, PruneFilter, Pruned, Volume, VolumeFilter};
-use crate::error::VolumeError;
+mod copy_up;
+mod create;
+mod inspect;
+mod prune;
+mod remove;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shoal_model::ContainerId;
+
+use crate::domain::Volume;
+use crate::events::{Event, Events, ObjectType};
+use store::VolumeFiles;
 
 /// The volumes of a node. Cheap to clone; all clones are one set.
 #[derive(Debug, Clone)]
-pub struct Volumes {}
+pub struct Volumes {
+    files: Arc<VolumeFiles>,
+    known: Arc<Mutex<BTreeMap<String, Known>>>,
+    events: Events,
+}
+
+/// A volume and who uses it.
+#[derive(Debug, Clone)]
+struct Known {
+    volume: Volume,
+    users: BTreeSet<ContainerId>,
+    /// It is being made, filled or removed by whoever holds this.
+    busy: Arc<tokio::sync::Mutex<()>>,
+    /// It will be gone when that is done.
+    leaving: bool,
+}
 
 impl Volumes {
-    /// Makes a volume; one that is there already and was asked for alike is returned.
-    ///
-    /// # Errors
-    /// A driver or an option other than the local driver's, a bad name.
-    pub async fn create(&self, request: CreateVolume) -> Result<Volume, VolumeError> {
-        let _ = request;
-        todo!()
+    /// Opens the volumes below `root` and removes what a crash left half made. Blocks.
+    pub(crate) fn open(root: &Path, events: Events) -> io::Result<Self> {
+        let files = VolumeFiles::open(root)?;
+        let known =
+            files.read_all()?.into_iter().map(|volume| (volume.name.clone(), volume.into()));
+        let known = Arc::new(Mutex::new(known.collect()));
+        Ok(Volumes { files: Arc::new(files), known, events })
     }
 
-    /// The volumes a filter lets through, by name.
-    pub fn list(&self, filter: &VolumeFilter) -> Vec<Volume> {
-        let _ = filter;
-        todo!()
+    /// A container uses a volume: it cannot be removed.
+    pub(crate) fn hold(&self, name: &str, user: &ContainerId) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.users.insert(user.clone());
+        }
     }
 
-    /// One volume.
-    ///
-    /// # Errors
-    /// There is none of that name.
-    pub fn inspect(&self, name: &str) -> Result<Volume, VolumeError> {
-        let _ = name;
-        todo!()
+    /// A container no longer uses a volume.
+    pub(crate) fn release(&self, name: &str, user: &ContainerId) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.users.remove(user);
+        }
     }
 
-    /// Removes a volume and its content; with `force` one that is not there is fine.
-    ///
-    /// # Errors
-    /// Containers use it; there is none of that name.
-    pub async fn remove(&self, name: &str, force: bool) -> Result<(), VolumeError> {
-        let _ = (name, force);
-        todo!()
+    /// A container no longer uses any volume.
+    pub(crate) fn release_all(&self, user: &ContainerId) {
+        for known in self.lock().values_mut() {
+            known.users.remove(user);
+        }
     }
 
-    /// Removes the volumes no container uses: anonymous ones, with `all` the named, too.
-    ///
-    /// # Errors
-    /// None of its own; what cannot be removed is left and logged.
-    pub async fn prune(&self, filter: &PruneFilter) -> Result<Pruned, VolumeError> {
-        let _ = filter;
-        todo!()
+    fn publish(&self, name: &str, action: &str) {
+        self.events.publish(Event {
+            time: crate::clock::now(),
+            object: ObjectType::Volume,
+            action: action.into(),
+            id: name.into(),
+            attributes: [("driver".to_owned(), "local".to_owned())].into(),
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<Volume> for Known {
+    fn from(volume: Volume) -> Self {
+        Known { volume, users: BTreeSet::new(), busy: Arc::default(), leaving: false }
     }
 }

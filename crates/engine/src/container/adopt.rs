@@ -1,0 +1,348 @@
+//! Finds containers again after the daemon was away.
+//!
+//! ```text
+//!  record  bundle  shim answers              →
+//!  no      –       –                         rubbish: removed
+//!  yes     no      –                         did not run; if it did by its state, the machine
+//!                                            went down under it: exit code 255
+//!  yes     yes     Running, Paused           adopted
+//!  yes     yes     Idle, Created             half started: taken back, as if never started
+//!  yes     yes     no, exit.json             ended while the daemon was away
+//!  yes     yes     no, no exit.json          its shim was killed: 137
+//! ```
+//!
+//! Then what ends do follows: removal for `--rm`, a start by the restart policy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use shoal_model::ContainerId;
+use shoal_runtime::bundle::{Bundle, ExitRecord};
+use shoal_runtime::protocol::{Operation, Reply, StateReport, Status};
+
+use super::Containers;
+use super::container::Container;
+use super::create::remove_tree;
+use super::launch::ExitListener;
+use super::record::Record;
+use super::restart_policy::{self, EndedRun};
+use super::run::{UNSEEN_EXIT_CODE, unseen_exit};
+use super::state::{Phase, RunState};
+use crate::domain::MountKind;
+use crate::node::blocking;
+use crate::shim::{Connection, ShimError};
+
+/// Shims spoken with at one time: enough to hide their answers' time.
+const PARALLEL_ADOPTIONS: usize = 16;
+/// How long a shim may take to answer before it is taken for dead.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+
+impl Containers {
+    /// Reads all containers from disk; none runs yet as far as anybody can tell.
+    pub(crate) async fn load(&self) -> std::io::Result<()> {
+        let node = self.node.clone();
+        let found = blocking(move || read_all(&node)).await?;
+        for (record, state) in found {
+            let lease = self.node.images.lease_layers(&record.layers);
+            let reserved = self.table.reserve(&record.name, &record.id);
+            match reserved {
+                Ok(reservation) => reservation.keep(),
+                Err(error) => {
+                    tracing::error!(container = %record.id, %error, "a container is left out");
+                    continue;
+                }
+            }
+            for point in &record.mounts {
+                if let MountKind::Volume { name: Some(name), .. } = &point.mount.kind {
+                    self.volumes.hold(name, &record.id);
+                }
+            }
+            self.table.insert(Container::new(record, state, Some(lease)));
+        }
+        Ok(())
+    }
+
+    /// Takes over what runs, and settles what does not run any more. Runs that ended
+    /// while the daemon was away get their exit status here.
+    pub(crate) async fn adopt_all(&self) -> std::io::Result<()> {
+        let node = self.node.clone();
+        let (bundles, rubbish) = blocking(move || node.paths.all_bundles()).await?;
+        blocking(move || rubbish.iter().try_for_each(|path| remove_tree(path))).await?;
+        for id in bundles.iter().filter(|id| self.table.get(id).is_none()) {
+            self.remove_orphan(id).await;
+        }
+        let adoptions = futures_util::stream::iter(self.table.all());
+        adoptions.for_each_concurrent(PARALLEL_ADOPTIONS, |container| self.adopt(container)).await;
+        Ok(())
+    }
+
+    /// Lets restart policies and `--rm` have their turn, for what does not run.
+    pub(crate) fn resume_all(&self) {
+        for container in self.table.all() {
+            let (state, record) = (container.state.borrow().clone(), container.record());
+            // What never ran was never acknowledged as started.
+            if state.phase.has_process() || state.started_at.is_none() {
+                continue;
+            }
+            let run = EndedRun {
+                exit_code: state.exit_code,
+                ran_for: Duration::ZERO,
+                restart_count: state.restart_count,
+                stopped_by_hand: state.stopped_by_hand,
+            };
+            let again = restart_policy::wants_at_boot(record.host.restart_policy, run);
+            if !again && !record.host.auto_remove {
+                continue;
+            }
+            if again {
+                container.state.send_modify(|state| state.phase = Phase::Restarting);
+            }
+            let containers = self.clone();
+            let delay = again.then_some(Duration::ZERO);
+            self.node.tasks.spawn(async move { containers.after_run(&container, delay).await });
+        }
+    }
+
+    async fn adopt(&self, container: Arc<Container>) {
+        let record = container.record();
+        let bundle = self.node.paths.bundle(&container.id);
+        let before = container.state.borrow().phase;
+        let asked = tokio::time::timeout(ANSWER_DEADLINE, ask_state(&bundle)).await;
+        match asked {
+            Ok(Ok((connection, report))) => match report.status {
+                Status::Running | Status::Paused | Status::Exited => {
+                    self.adopt_running(&container, connection, report).await;
+                }
+                Status::Idle | Status::Created => {
+                    self.take_back(&container, connection).await;
+                }
+            },
+            _ => {
+                let told = blocking({
+                    let bundle = bundle.clone();
+                    move || bundle.read_exit()
+                });
+                let ended = match told.await {
+                    Ok(Some(ended)) => Some(ended),
+                    _ if was_running(before) => Some(unseen(&bundle, &container)),
+                    _ => None,
+                };
+                self.settle_ended(&container, ended).await;
+                self.bury(&record, None).await;
+                self.remove_bundle(&record).await;
+            }
+        }
+    }
+
+    async fn adopt_running(
+        &self,
+        container: &Arc<Container>,
+        mut connection: Connection,
+        report: StateReport,
+    ) {
+        let pid = report.pid.unwrap_or_default().unsigned_abs();
+        let sandbox = container.state.borrow().sandbox.clone();
+        if let (Some(sandbox), false) = (&sandbox, report.status == Status::Exited) {
+            let adopted = self.node.networks.adopt(&container.id, pid, (**sandbox).clone()).await;
+            if let Err(error) = adopted {
+                tracing::error!(container = %container.id, %error, "cannot adopt a container's networks");
+            }
+        }
+        let question = match connection.send(Operation::Wait).await {
+            Ok(question) => question,
+            Err(error) => {
+                tracing::error!(container = %container.id, %error, "a shim left while it was adopted");
+                let ended = unseen(&self.node.paths.bundle(&container.id), container);
+                return self.settle_ended(container, Some(ended)).await;
+            }
+        };
+        let phase = if report.status == Status::Paused { Phase::Paused } else { Phase::Running };
+        container.state.send_modify(|state| {
+            state.phase = phase;
+            state.pid = pid;
+            state.started_at = report.started_at.or(state.started_at);
+        });
+        self.save_state(container).await;
+        let Ok(session) = container.session.clone().try_lock_owned() else {
+            tracing::error!(container = %container.id, "a container is adopted twice");
+            return;
+        };
+        let exit = ExitListener { connection, question, process: None };
+        self.follow_run(container.clone(), session, exit, None);
+    }
+
+    /// A start that was not finished when the daemon went away, and not told to anybody.
+    async fn take_back(&self, container: &Arc<Container>, mut connection: Connection) {
+        let record = container.record();
+        let deleted = async {
+            connection.call(Operation::Delete).await?;
+            connection.drain().await
+        };
+        match tokio::time::timeout(ANSWER_DEADLINE, deleted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::info!(container = %container.id, %error, "a half-started container is gone");
+            }
+            Err(_) => {
+                tracing::error!(container = %container.id, "a half-started container does not leave");
+            }
+        }
+        self.settle_ended(container, None).await;
+        self.bury(&record, None).await;
+        self.remove_bundle(&record).await;
+    }
+
+    /// Stores the end of a run, or that there was none.
+    async fn settle_ended(&self, container: &Arc<Container>, ended: Option<ExitRecord>) {
+        let changed = container.state.send_if_modified(|state| {
+            let before = state.clone();
+            settle(state, ended.as_ref());
+            *state != before
+        });
+        if changed {
+            self.save_state(container).await;
+        }
+    }
+
+    /// A run without a container: its record was removed, or never written.
+    async fn remove_orphan(&self, id: &ContainerId) {
+        tracing::info!(container = %id, "removing what is left of a container");
+        let bundle = self.node.paths.bundle(id);
+        let left = async {
+            let mut connection = Connection::open(&bundle).await?;
+            connection.call(Operation::Delete).await?;
+            connection.drain().await
+        };
+        // No shim is the usual case here.
+        let _ = tokio::time::timeout(ANSWER_DEADLINE, left).await;
+        let node = self.node.clone();
+        let (path, dir) = (node.cgroups.path(id, None), bundle.dir().to_owned());
+        let removed = blocking(move || {
+            let cgroup = node.cgroups.at(&path)?;
+            if cgroup.exists() {
+                cgroup.kill_all()?;
+                cgroup.remove()?;
+            }
+            remove_tree(&dir)
+        })
+        .await;
+        if let Err(error) = removed {
+            tracing::error!(container = %id, %error, "cannot remove what is left of a container");
+        }
+    }
+}
+
+/// What a run's end, or its absence, makes of a state. Pure.
+fn settle(state: &mut RunState, ended: Option<&ExitRecord>) {
+    // A run that was half started leaves the container what it was before.
+    let never_ran =
+        ended.is_none_or(|ended| ended.started_at.is_none()) && !was_running(state.phase);
+    state.clear_process();
+    if never_ran {
+        state.phase = match (state.phase, state.started_at) {
+            (Phase::Dead | Phase::Removing, _) => Phase::Dead,
+            (_, Some(_)) => Phase::Exited,
+            (_, None) => Phase::Created,
+        };
+        return;
+    }
+    state.phase = Phase::Exited;
+    if let Some(ended) = ended {
+        state.started_at = ended.started_at.or(state.started_at);
+        state.finished_at = Some(ended.finished_at);
+        state.exit_code = ended.exit_code.into();
+        state.oom_killed = ended.oom_killed;
+        state.error = ended.error.clone().unwrap_or_default();
+    }
+}
+
+fn was_running(phase: Phase) -> bool {
+    phase.has_process()
+}
+
+/// The end of a run that nobody saw: of a shim that was killed, or of the machine.
+fn unseen(bundle: &Bundle, container: &Container) -> ExitRecord {
+    match bundle.dir().exists() {
+        true => unseen_exit(137, "the container's shim was killed", container),
+        false => unseen_exit(UNSEEN_EXIT_CODE, "", container),
+    }
+}
+
+async fn ask_state(bundle: &Bundle) -> Result<(Connection, StateReport), ShimError> {
+    let mut connection = Connection::open(bundle).await?;
+    match connection.call(Operation::State).await? {
+        Reply::State(report) => Ok((connection, report)),
+        other => Err(ShimError::Unexpected(format!("{other:?}"))),
+    }
+}
+
+/// Everything that has a record; what has none is removed. Blocks.
+fn read_all(node: &crate::node::Node) -> std::io::Result<Vec<(Record, RunState)>> {
+    let (ids, rubbish) = node.paths.all()?;
+    for path in rubbish {
+        remove_tree(&path)?;
+    }
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        match node.paths.read_record(&id) {
+            Ok(Some(record)) => {
+                let state = node.paths.read_state(&id).unwrap_or_else(|error| {
+                    tracing::error!(container = %id, %error, "a container's state is damaged");
+                    RunState::default()
+                });
+                found.push((record, state));
+            }
+            Ok(None) => remove_tree(&node.paths.dir(&id))?,
+            Err(error) => {
+                tracing::error!(container = %id, %error, "a container's record is damaged");
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_model::Timestamp;
+
+    use super::*;
+
+    fn ended(started: bool) -> ExitRecord {
+        ExitRecord {
+            exit_code: 3,
+            signal: None,
+            oom_killed: false,
+            error: None,
+            started_at: started.then_some(Timestamp::from_seconds(1)),
+            finished_at: Timestamp::from_seconds(2),
+        }
+    }
+
+    fn after(phase: Phase, ran: bool, ended: Option<ExitRecord>) -> RunState {
+        let started_at = ran.then_some(Timestamp::EPOCH);
+        let mut state = RunState { phase, started_at, pid: 9, ..RunState::default() };
+        settle(&mut state, ended.as_ref());
+        state
+    }
+
+    #[test]
+    fn a_run_that_ended_unseen_has_its_exit() {
+        let state = after(Phase::Running, true, Some(ended(true)));
+        assert_eq!((state.phase, state.exit_code, state.pid), (Phase::Exited, 3, 0));
+        // Its start was not stored any more, but its program ran.
+        let state = after(Phase::Created, false, Some(ended(true)));
+        assert_eq!(
+            (state.phase, state.started_at),
+            (Phase::Exited, Some(Timestamp::from_seconds(1)))
+        );
+    }
+
+    #[test]
+    fn a_half_started_container_is_what_it_was() {
+        assert_eq!(after(Phase::Created, false, None).phase, Phase::Created);
+        assert_eq!(after(Phase::Created, false, Some(ended(false))).phase, Phase::Created);
+        assert_eq!(after(Phase::Exited, true, None).phase, Phase::Exited);
+        assert_eq!(after(Phase::Restarting, true, None).phase, Phase::Exited);
+    }
+}

@@ -1,0 +1,208 @@
+//! Finds out what the OCI document of a container depends on: its neighbours'
+//! namespaces, the host's devices, its filter.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::record::Record;
+use super::{Containers, etc};
+use crate::domain::{IpcMode, NetworkMode, PidMode, SeccompChoice};
+use crate::error::ContainerError;
+use crate::node::Node;
+use crate::spec::{Facts, HostDevice, NetworkFact, effective_capabilities};
+
+/// Below `/dev` what is no device of the machine but a container's own.
+const OWN_DEVICES: [&str; 9] = [
+    "/dev/pts",
+    "/dev/shm",
+    "/dev/mqueue",
+    "/dev/fd",
+    "/dev/.lxc",
+    "/dev/.lxd-mounts",
+    "/dev/.udev",
+    "/dev/console",
+    "/dev/ptmx",
+];
+/// Levels below `/dev` that are looked through for devices.
+const DEVICE_DEPTH: u32 = 8;
+
+/// Namespaces of other containers a container joins, and its place in the networks.
+#[derive(Debug, Clone)]
+pub(super) struct Neighbours {
+    network: NetworkFact,
+    pid: Option<PathBuf>,
+    ipc: Option<(PathBuf, PathBuf)>,
+    /// Container whose `/etc` files are used, too.
+    etc_of: Option<shoal_model::ContainerId>,
+}
+
+impl Containers {
+    /// Looks up the other containers a container wants to share namespaces with.
+    ///
+    /// # Errors
+    /// One of them is not there or does not run.
+    pub(super) fn neighbours(&self, record: &Record) -> Result<Neighbours, ContainerError> {
+        let mut found =
+            Neighbours { network: NetworkFact::Given, pid: None, ipc: None, etc_of: None };
+        match &record.host.network_mode {
+            NetworkMode::Host => found.network = NetworkFact::Host,
+            NetworkMode::Container(name) => {
+                let (other, pid) = self.running(name, "network")?;
+                found.network = NetworkFact::Path(namespace(pid, "net"));
+                found.etc_of = Some(other);
+            }
+            _ => {}
+        }
+        if let PidMode::Container(name) = &record.host.pid_mode {
+            let (_, pid) = self.running(name, "PID")?;
+            found.pid = Some(namespace(pid, "pid"));
+        }
+        if let IpcMode::Container(name) = &record.host.ipc_mode {
+            let (other, pid) = self.running(name, "IPC")?;
+            let mode = self.table.get(&other).map(|other| other.record().host.ipc_mode.clone());
+            if mode != Some(IpcMode::Shareable) {
+                return Err(ContainerError::Conflict(format!(
+                    "non-shareable IPC (hint: use IpcMode:shareable for the donor container) of container {name}"
+                )));
+            }
+            let shm = PathBuf::from(format!("/proc/{pid}/root/dev/shm"));
+            found.ipc = Some((namespace(pid, "ipc"), shm));
+        }
+        Ok(found)
+    }
+
+    fn running(
+        &self,
+        name: &str,
+        what: &str,
+    ) -> Result<(shoal_model::ContainerId, u32), ContainerError> {
+        let container = self.table.find(name)?;
+        let state = container.state.borrow();
+        if !state.phase.has_process() {
+            return Err(ContainerError::Conflict(format!(
+                "cannot join {what} namespace of a non running container: {}",
+                container.id
+            )));
+        }
+        Ok((container.id.clone(), state.pid))
+    }
+}
+
+/// The facts for one start. Blocks.
+pub(super) fn find(
+    node: &Node,
+    record: &Record,
+    neighbours: Neighbours,
+) -> Result<Facts, ContainerError> {
+    let dir = node.paths.dir(neighbours.etc_of.as_ref().unwrap_or(&record.id));
+    Ok(Facts {
+        cgroup: node.cgroups.path(&record.id, record.host.resources.cgroup_parent.as_deref()),
+        cgroup_v2: node.cgroups.is_v2(),
+        network: neighbours.network,
+        pid_namespace: neighbours.pid,
+        ipc_namespace: neighbours.ipc,
+        etc: Some(etc::files(&dir)),
+        devices: devices(record)?,
+        seccomp: filter(node, record)?,
+        log: node.paths.log(&record.id),
+    })
+}
+
+fn namespace(pid: u32, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/ns/{name}"))
+}
+
+fn filter(node: &Node, record: &Record) -> Result<Option<PathBuf>, ContainerError> {
+    let profile = match &record.host.seccomp {
+        SeccompChoice::Unconfined => return Ok(None),
+        SeccompChoice::Default if record.host.privileged => return Ok(None),
+        SeccompChoice::Default => None,
+        SeccompChoice::Profile(json) => Some(json.as_str()),
+    };
+    let capabilities = effective_capabilities(&record.host)
+        .map_err(|error| ContainerError::Invalid(error.to_string()))?;
+    let mut names: Vec<String> = capabilities.iter().map(ToString::to_string).collect();
+    names.sort();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    node.filters.file_for(profile, &names).map(Some)
+}
+
+fn devices(record: &Record) -> Result<Vec<HostDevice>, ContainerError> {
+    let mut found = Vec::new();
+    if record.host.privileged {
+        let all = collect(Path::new("/dev"), Path::new("/dev"), "rwm", DEVICE_DEPTH, &mut found);
+        all.map_err(ContainerError::io("cannot list the devices of the machine"))?;
+    }
+    for mapping in &record.host.resources.devices {
+        let (host, inside) = (&mapping.path_on_host, &mapping.path_in_container);
+        collect(host, inside, &mapping.permissions, DEVICE_DEPTH, &mut found).map_err(
+            ContainerError::io(format!(
+                "error gathering device information while adding custom device \"{}\"",
+                host.display()
+            )),
+        )?;
+    }
+    Ok(found)
+}
+
+/// The device at `path`, or those in the directory there.
+fn collect(
+    path: &Path,
+    inside: &Path,
+    access: &str,
+    depth: u32,
+    found: &mut Vec<HostDevice>,
+) -> io::Result<()> {
+    // Of the list of a privileged container, links and own devices are left out;
+    // a device that was asked for by a link is meant.
+    let top = depth == DEVICE_DEPTH;
+    let metadata = if top { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        if depth == 0 {
+            return Ok(());
+        }
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            if OWN_DEVICES.iter().any(|own| Path::new(own) == entry.path()) {
+                continue;
+            }
+            collect(&entry.path(), &inside.join(entry.file_name()), access, depth - 1, found)?;
+        }
+        return Ok(());
+    }
+    if !kind.is_block_device() && !kind.is_char_device() {
+        return if top { Err(io::Error::other("not a device node")) } else { Ok(()) };
+    }
+    let number = metadata.rdev();
+    found.push(HostDevice {
+        path: inside.into(),
+        block: kind.is_block_device(),
+        major: rustix::fs::major(number),
+        minor: rustix::fs::minor(number),
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        access: access.into(),
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_found_and_a_file_is_not_one() {
+        let mut found = Vec::new();
+        let null = Path::new("/dev/null");
+        collect(null, Path::new("/dev/mine"), "rw", DEVICE_DEPTH, &mut found).unwrap();
+        let device = &found[0];
+        assert_eq!((device.major, device.minor, device.block), (1, 3, false));
+        assert_eq!((device.path.as_path(), device.access.as_str()), (Path::new("/dev/mine"), "rw"));
+        assert!(collect(Path::new("/etc/passwd"), null, "r", DEVICE_DEPTH, &mut found).is_err());
+        assert!(collect(Path::new("/dev/none"), null, "r", DEVICE_DEPTH, &mut found).is_err());
+    }
+}

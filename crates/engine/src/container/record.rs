@@ -1,0 +1,198 @@
+//! What is kept about a container on disk, and where.
+//!
+//! | file under `root/containers/<id>/` | changes | durable |
+//! |---|---|---|
+//! | `container.json` ([`Record`]) | at create, rename, update, connect | synced before the caller is told |
+//! | `state.json` ([`RunState`]) | at every start and exit | not synced: a power cut ends every run anyway |
+//! | `upper/`, `work/` | by the container | no |
+//! | `hosts`, `hostname`, `resolv.conf` | at every start | no |
+//! | `<id>-json.log` | by the shim | no |
+//!
+//! A directory without `container.json` was half made or half removed; whoever
+//! finds one removes it. Both files appear by rename.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use shoal_model::{ContainerId, Digest, Timestamp};
+use shoal_runtime::bundle::Bundle;
+
+use super::state::RunState;
+use crate::domain::{ContainerConfig, EndpointOptions, HostConfig, MountPoint};
+
+/// What was decided about a container when it was made, or changed by hand since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Its id.
+    pub(crate) id: ContainerId,
+    /// Its name without a slash.
+    pub(crate) name: String,
+    /// When it was made.
+    pub(crate) created_at: Timestamp,
+    /// Image id; `None` for given layers.
+    pub(crate) image_id: Option<Digest>,
+    /// Layers of the image, lowest first: what must not be collected.
+    #[serde(default)]
+    pub(crate) layers: Vec<Digest>,
+    /// What runs, merged with the image's configuration; the host name is set.
+    pub(crate) config: ContainerConfig,
+    /// How it runs here.
+    pub(crate) host: HostConfig,
+    /// Networks by the name the caller used; the one of the network mode is among them.
+    #[serde(default)]
+    pub(crate) networks: BTreeMap<String, EndpointOptions>,
+    /// Mounts as decided.
+    #[serde(default)]
+    pub(crate) mounts: Vec<MountPoint>,
+    /// Root file system.
+    pub(crate) rootfs: Rootfs,
+    /// Not in lists and events.
+    #[serde(default)]
+    pub(crate) hidden: bool,
+}
+
+/// The directories an overlay is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rootfs {
+    /// Read-only layers, top first.
+    pub(crate) lower: Vec<PathBuf>,
+    /// The writable layer.
+    pub(crate) upper: PathBuf,
+    /// The kernel's.
+    pub(crate) work: PathBuf,
+}
+
+impl Record {
+    /// Program and arguments of the process.
+    pub(crate) fn command(&self) -> Vec<String> {
+        let entrypoint = self.config.entrypoint.iter().flatten();
+        entrypoint.chain(self.config.cmd.iter().flatten()).cloned().collect()
+    }
+}
+
+/// Where the files of containers are.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    /// `…/containers`, kept over a reboot.
+    kept: PathBuf,
+    /// `…/containers`, gone after a reboot: the bundles.
+    run: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn new(root: &Path, run: &Path) -> Self {
+        Paths { kept: root.join("containers"), run: run.join("containers") }
+    }
+
+    /// Makes both parents.
+    pub(crate) fn make(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.kept)?;
+        fs::create_dir_all(&self.run)
+    }
+
+    /// The directory of one container.
+    pub(crate) fn dir(&self, id: &ContainerId) -> PathBuf {
+        self.kept.join(id.as_str())
+    }
+
+    /// The bundle of one container.
+    pub(crate) fn bundle(&self, id: &ContainerId) -> Bundle {
+        Bundle::new(self.run.join(id.as_str()))
+    }
+
+    /// The log file of one container.
+    pub(crate) fn log(&self, id: &ContainerId) -> PathBuf {
+        self.dir(id).join(format!("{id}-json.log"))
+    }
+
+    /// The ids that have a directory, and directories that are no container's.
+    pub(crate) fn all(&self) -> io::Result<(Vec<ContainerId>, Vec<PathBuf>)> {
+        list_ids(&self.kept)
+    }
+
+    /// The ids that have a bundle, and directories that are no container's.
+    pub(crate) fn all_bundles(&self) -> io::Result<(Vec<ContainerId>, Vec<PathBuf>)> {
+        list_ids(&self.run)
+    }
+
+    /// Writes the record. With `durable` it survives a power cut.
+    pub(crate) fn write_record(&self, record: &Record, durable: bool) -> io::Result<()> {
+        write_json(&self.dir(&record.id), RECORD_FILE, record, durable)
+    }
+
+    /// Reads the record; `None` if there is none.
+    pub(crate) fn read_record(&self, id: &ContainerId) -> io::Result<Option<Record>> {
+        read_json(&self.dir(id).join(RECORD_FILE))
+    }
+
+    /// Makes the container one that never was: without its record, what is left of
+    /// the directory is rubbish to whoever finds it.
+    pub(crate) fn forget_record(&self, id: &ContainerId) -> io::Result<()> {
+        match fs::remove_file(self.dir(id).join(RECORD_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the state.
+    pub(crate) fn write_state(&self, id: &ContainerId, state: &RunState) -> io::Result<()> {
+        write_json(&self.dir(id), STATE_FILE, state, false)
+    }
+
+    /// Reads the state; the initial one if there is none.
+    pub(crate) fn read_state(&self, id: &ContainerId) -> io::Result<RunState> {
+        Ok(read_json(&self.dir(id).join(STATE_FILE))?.unwrap_or_default())
+    }
+}
+
+const RECORD_FILE: &str = "container.json";
+const STATE_FILE: &str = "state.json";
+
+fn list_ids(dir: &Path) -> io::Result<(Vec<ContainerId>, Vec<PathBuf>)> {
+    let mut ids = Vec::new();
+    let mut others = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        match entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            Some(id) => ids.push(id),
+            None => others.push(entry.path()),
+        }
+    }
+    Ok((ids, others))
+}
+
+/// Writes `value` to `dir/name`: whole or not at all.
+pub(crate) fn write_json(
+    dir: &Path,
+    name: &str,
+    value: &impl Serialize,
+    durable: bool,
+) -> io::Result<()> {
+    let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
+    let temporary = dir.join(format!("{name}.new"));
+    let mut file = File::create(&temporary)?;
+    file.write_all(&bytes)?;
+    if durable {
+        file.sync_data()?;
+    }
+    fs::rename(&temporary, dir.join(name))?;
+    if durable {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Reads a JSON file; `None` if it is not there.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,161 @@
+//! Runs execs.
+
+use std::sync::Arc;
+
+use shoal_model::Classify;
+use shoal_runtime::protocol::{ExecRequest, Operation, Reply};
+use tokio::sync::mpsc;
+
+use super::{Exec, Execs};
+use crate::container::container::Container;
+use crate::container::{detach_keys, not_running, window};
+use crate::domain::StartExec;
+use crate::error::{ContainerError, ExecError};
+use crate::shim::{Connection, Ends, Leaving, ShimError, pump};
+use crate::spec;
+use crate::stream::{Attached, CHANNEL_CHUNKS, Input, Output};
+
+/// Exit code of an exec whose end nobody saw: its container went down with it.
+const UNSEEN_EXIT_CODE: i64 = 137;
+
+impl Execs {
+    /// Runs it; the connection is `None` when detached. It has started when this returns.
+    ///
+    /// # Errors
+    /// It was started before; its program cannot be run; the container does not run.
+    pub async fn start(&self, id: &str, options: StartExec) -> Result<Option<Attached>, ExecError> {
+        let containers = &self.containers;
+        let exec = containers.execs.get(id)?;
+        let container = containers.table.find(exec.container.as_str())?;
+        if !container.state.borrow().phase.has_process() {
+            return Err(not_running(&container.id).into());
+        }
+        exec.claim()?;
+        let connection = match self.run(&container, &exec, options).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                containers.execs.ended(&exec, exit_code(&error));
+                return Err(error);
+            }
+        };
+        let line = exec.request.cmd.join(" ");
+        let attributes = [("execID", exec.id.to_string())];
+        containers.publish(&container.record(), &format!("exec_start: {line}"), &attributes);
+        if options.detach {
+            self.follow(container, exec, connection, Ends { output: None, input: None });
+            return Ok(None);
+        }
+        let (output_sender, output) = mpsc::channel(CHANNEL_CHUNKS);
+        let (input_sender, input_receiver) = mpsc::channel(CHANNEL_CHUNKS);
+        let request = &exec.request;
+        let keys = detach_keys(request.detach_keys.clone(), request.tty);
+        let attached = Attached {
+            tty: request.tty,
+            output: Output::new(output),
+            input: request.attach_stdin.then(|| Input::new(input_sender, keys)),
+        };
+        let input = request.attach_stdin.then_some(input_receiver);
+        self.follow(container, exec, connection, Ends { output: Some(output_sender), input });
+        Ok(Some(attached))
+    }
+
+    /// Runs an exec's program; its stream.
+    async fn run(
+        &self,
+        container: &Container,
+        exec: &Exec,
+        options: StartExec,
+    ) -> Result<Connection, ExecError> {
+        let operation = Operation::Exec(Box::new(shim_request(container, exec, options)));
+        let bundle = self.containers.node.paths.bundle(&container.id);
+        let asked = async {
+            let mut connection = Connection::open(&bundle).await?;
+            let reply = connection.call(operation).await?;
+            Ok((connection, reply))
+        };
+        match asked.await {
+            Ok((connection, Reply::ExecStarted { pid })) => {
+                self.containers.execs.started(exec, pid.unsigned_abs());
+                Ok(connection)
+            }
+            Ok((_, other)) => Err(ContainerError::shim(
+                &container.id,
+                ShimError::Unexpected(format!("{other:?}")),
+            )
+            .into()),
+            Err(ShimError::Failed(failure)) => Err(ExecError::Runtime {
+                exit_code: failure.exit_code().into(),
+                message: failure.exec_text(),
+                kind: failure.kind(),
+            }),
+            // The container has just ended.
+            Err(ShimError::Io(_)) => Err(not_running(&container.id).into()),
+            Err(error) => Err(ContainerError::shim(&container.id, error).into()),
+        }
+    }
+
+    /// Moves its bytes and notes its end, in a task of its own.
+    fn follow(
+        &self,
+        container: Arc<Container>,
+        exec: Arc<Exec>,
+        connection: Connection,
+        ends: Ends,
+    ) {
+        let containers = self.containers.clone();
+        self.containers.node.tasks.spawn(async move {
+            let exit = tokio::select! {
+                exit = follow(&exec, connection, ends) => exit,
+                () = containers.node.tasks.closing.cancelled() => return,
+            };
+            containers.execs.ended(&exec, exit);
+            let attributes = [("execID", exec.id.to_string()), ("exitCode", exit.to_string())];
+            containers.publish(&container.record(), "exec_die", &attributes);
+        });
+    }
+}
+
+/// The exit code of an exec: its stream is read to the end, also when its client leaves.
+async fn follow(exec: &Exec, connection: Connection, ends: Ends) -> i64 {
+    match pump(connection, ends, Leaving::Stay).await {
+        Ok(Some(ended)) => ended.exit_code.into(),
+        Ok(None) => UNSEEN_EXIT_CODE,
+        Err(error) => {
+            tracing::debug!(exec = %exec.id, %error, "an exec's stream broke off");
+            UNSEEN_EXIT_CODE
+        }
+    }
+}
+
+/// What the shim is asked for an exec.
+fn shim_request(container: &Container, exec: &Exec, options: StartExec) -> ExecRequest {
+    let record = container.record();
+    let request = &exec.request;
+    let mut env = spec::environment(&record);
+    if request.tty && !record.config.tty {
+        spec::set_variable(&mut env, "TERM=xterm");
+    }
+    for variable in &request.env {
+        spec::set_variable(&mut env, variable);
+    }
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    ExecRequest {
+        exec_id: exec.id.to_string(),
+        args: request.cmd.clone(),
+        env,
+        cwd: given(&request.workdir),
+        user_text: given(&request.user),
+        terminal: request.tty,
+        size: options.console_size.or(request.console_size).map(window),
+        stdin: request.attach_stdin && !options.detach,
+        output: (request.attach_stdout || request.attach_stderr || request.tty) && !options.detach,
+        privileged: request.privileged || record.host.privileged,
+    }
+}
+
+fn exit_code(error: &ExecError) -> i64 {
+    match error {
+        ExecError::Runtime { exit_code, .. } => *exit_code,
+        _ => UNSEEN_EXIT_CODE,
+    }
+}

@@ -1,0 +1,175 @@
+//! One connection to a shim.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use bytes::{Buf, Bytes, BytesMut};
+use rustix::fs::{Mode, OFlags};
+use shoal_model::{Classify, Kind};
+use shoal_runtime::bundle::{Bundle, SOCKET_NAME};
+use shoal_runtime::launch::CREATE_REQUEST_ID;
+use shoal_runtime::protocol::{
+    Failure, Frame, FrameError, FrameKind, HEADER_LENGTH, Operation, Outcome, Reply, Request,
+    decode_header, encode_request,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// Room asked for per read on a connection that carries answers only: they are
+/// short, and there are as many such connections as containers.
+const ANSWER_READ_BYTES: usize = 512;
+
+/// A connection to a shim, on which requests are made one after the other.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(super) stream: UnixStream,
+    pub(super) buffer: BytesMut,
+    next_id: u64,
+}
+
+/// A conversation with a shim did not go well.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShimError {
+    /// The connection broke, or the shim left.
+    #[error("lost the connection to the shim")]
+    Io(#[from] io::Error),
+    /// The other side does not speak the protocol.
+    #[error("the shim sent something else than frames")]
+    Frame(#[from] FrameError),
+    /// The other side sent a good frame at the wrong moment.
+    #[error("the shim sent an unexpected {0}")]
+    Unexpected(String),
+    /// The shim said no.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl Classify for ShimError {
+    fn kind(&self) -> Kind {
+        match self {
+            ShimError::Io(_) => Kind::Unavailable,
+            ShimError::Frame(_) | ShimError::Unexpected(_) => Kind::Internal,
+            ShimError::Failed(failure) => failure.kind(),
+        }
+    }
+}
+
+impl Connection {
+    /// Connects to the shim of `bundle`. `NotFound` or `ConnectionRefused`: there is none.
+    pub(crate) async fn open(bundle: &Bundle) -> io::Result<Self> {
+        // The path may be longer than a socket address, so it is named by descriptor.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(bundle.dir(), flags, Mode::empty())?;
+        let path = format!("/proc/self/fd/{}/{SOCKET_NAME}", dir.as_raw_fd());
+        Ok(Self::new(UnixStream::connect(path).await?))
+    }
+
+    /// Takes over the connection of a launch.
+    pub(crate) fn over(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self::new(UnixStream::from_std(stream)?))
+    }
+
+    fn new(stream: UnixStream) -> Self {
+        Connection { stream, buffer: BytesMut::new(), next_id: CREATE_REQUEST_ID + 1 }
+    }
+
+    /// Asks without waiting; the id is for [`Connection::answer`].
+    pub(crate) async fn send(&mut self, operation: Operation) -> Result<u64, ShimError> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut bytes = Vec::new();
+        encode_request(&Request { id, operation }, &mut bytes)?;
+        self.stream.write_all(&bytes).await?;
+        Ok(id)
+    }
+
+    /// Waits for the answer to request `id`, which must be the next thing to come.
+    pub(crate) async fn answer(&mut self, id: u64) -> Result<Reply, ShimError> {
+        let (kind, payload) =
+            self.next_frame().await?.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        if kind != FrameKind::Response {
+            return Err(ShimError::Unexpected(format!("{kind:?} frame")));
+        }
+        let response = Frame { kind, payload: &payload }.response()?;
+        if response.id != id {
+            return Err(ShimError::Unexpected(format!("answer to request {}", response.id)));
+        }
+        match response.outcome {
+            Outcome::Ok(reply) => Ok(reply),
+            Outcome::Failed(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Asks and waits for the answer.
+    pub(crate) async fn call(&mut self, operation: Operation) -> Result<Reply, ShimError> {
+        let id = self.send(operation).await?;
+        self.answer(id).await
+    }
+
+    /// Reads until the shim has closed: then nothing of its container is left.
+    pub(crate) async fn drain(&mut self) -> Result<(), ShimError> {
+        while self.next_frame().await?.is_some() {}
+        Ok(())
+    }
+
+    /// The next whole frame; `None` at the end. Given up half way, nothing is lost.
+    pub(crate) async fn next_frame(&mut self) -> Result<Option<(FrameKind, Bytes)>, ShimError> {
+        loop {
+            if let Some(frame) = take_frame(&mut self.buffer)? {
+                return Ok(Some(frame));
+            }
+            self.buffer.reserve(ANSWER_READ_BYTES);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return end_of_stream(&self.buffer).map(|()| None);
+            }
+        }
+    }
+}
+
+/// Takes the first frame off the buffer if it is there as a whole. Its payload shares
+/// the buffer's memory.
+pub(super) fn take_frame(buffer: &mut BytesMut) -> Result<Option<(FrameKind, Bytes)>, FrameError> {
+    let Some(header) = buffer.first_chunk::<HEADER_LENGTH>() else { return Ok(None) };
+    let (kind, length) = decode_header(header)?;
+    if buffer.len() < HEADER_LENGTH + length {
+        buffer.reserve(HEADER_LENGTH + length - buffer.len());
+        return Ok(None);
+    }
+    buffer.advance(HEADER_LENGTH);
+    Ok(Some((kind, buffer.split_to(length).freeze())))
+}
+
+/// A good end is one between frames.
+pub(super) fn end_of_stream(rest: &BytesMut) -> Result<(), ShimError> {
+    if rest.is_empty() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_runtime::protocol::encode;
+
+    use super::*;
+
+    #[test]
+    fn frames_are_taken_whole_and_in_order() {
+        let mut wire = Vec::new();
+        encode(FrameKind::Stdout, b"one", &mut wire);
+        encode(FrameKind::Stderr, b"", &mut wire);
+        let mut buffer = BytesMut::new();
+        let mut taken = Vec::new();
+        for byte in wire {
+            buffer.extend_from_slice(&[byte]);
+            taken.extend(take_frame(&mut buffer).unwrap());
+        }
+        let wanted = [(FrameKind::Stdout, Bytes::from("one")), (FrameKind::Stderr, Bytes::new())];
+        assert_eq!(taken, wanted);
+        assert!(end_of_stream(&buffer).is_ok());
+    }
+
+    #[test]
+    fn rubbish_is_refused() {
+        let mut buffer = BytesMut::from(&b"GET / HTTP/1.1"[..]);
+        assert!(take_frame(&mut buffer).is_err());
+    }
+}

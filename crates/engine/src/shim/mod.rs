@@ -1,0 +1,10 @@
+//! Speaking with shims from the reactor: one socket per conversation.
+//!
+//! Framing and messages are [`shoal_runtime::protocol`]'s; this is its asynchronous
+//! half. It must not know what a container is for.
+
+mod connection;
+mod pump;
+
+pub(crate) use connection::{Connection, ShimError};
+pub(crate) use pump::{Ends, Leaving, pump};

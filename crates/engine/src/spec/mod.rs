@@ -1,0 +1,251 @@
+//! A container as the runtime wants it: an OCI document and the shim's settings.
+//!
+//! [`build`] is a pure function of the container's record and of [`Facts`] that
+//! somebody else has found out. It reads nothing, writes nothing, and gives the
+//! same document for the same input; the snapshots under `snapshots/` are its
+//! tests. It must not know how a container is started.
+
+mod capabilities;
+mod mounts;
+mod process;
+mod resources;
+mod seccomp;
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{
+    Linux, LinuxDevice, LinuxDeviceType, LinuxNamespace, LinuxNamespaceType, Root, Spec,
+};
+use shoal_runtime::bundle::{Lenient, LogConfig, RootFs, ShimConfig};
+
+use crate::container::record::Record;
+use crate::domain::{CgroupnsMode, IpcMode, LogDriver, PidMode, UtsMode};
+
+pub(crate) use capabilities::{CapabilityError, effective as effective_capabilities};
+pub(crate) use process::{environment, set_variable};
+pub(crate) use resources::limits;
+pub(crate) use seccomp::{Surroundings, read as read_seccomp, version as kernel_version};
+
+/// Whether `name` is a resource limit of a process, in lower case without `RLIMIT_`.
+pub(crate) fn is_ulimit(name: &str) -> bool {
+    process::rlimit_type(name).is_some()
+}
+
+/// Whether `text` is a device rule like `c 1:3 rwm`.
+pub(crate) fn is_device_rule(text: &str) -> bool {
+    resources::parse_rule(text).is_some()
+}
+
+/// The OCI version the document follows.
+const OCI_VERSION: &str = "1.2.0";
+
+/// `/proc` and `/sys` paths that tell or change things of the whole machine; Docker's list.
+const MASKED_PATHS: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// `/proc` paths nobody may write to; Docker's list.
+const READONLY_PATHS: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// What was found out about the machine and the container's neighbours.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    /// The container's cgroup, relative to each hierarchy's root.
+    pub(crate) cgroup: PathBuf,
+    /// Whether the machine has cgroup v2 only.
+    pub(crate) cgroup_v2: bool,
+    /// Its place in the networks.
+    pub(crate) network: NetworkFact,
+    /// PID namespace of another container to join.
+    pub(crate) pid_namespace: Option<PathBuf>,
+    /// IPC namespace of another container to join, and its `/dev/shm`.
+    pub(crate) ipc_namespace: Option<(PathBuf, PathBuf)>,
+    /// Files behind `/etc/resolv.conf`, `/etc/hostname` and `/etc/hosts`.
+    pub(crate) etc: Option<EtcFiles>,
+    /// Devices of the host that were asked for (all of them for a privileged container).
+    pub(crate) devices: Vec<HostDevice>,
+    /// Compiled system call filter; `None` for unconfined.
+    pub(crate) seccomp: Option<PathBuf>,
+    /// The container's log file.
+    pub(crate) log: PathBuf,
+}
+
+/// A container's place in the networks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum NetworkFact {
+    /// A namespace that is handed to the shim.
+    #[default]
+    Given,
+    /// The node's own.
+    Host,
+    /// That of another container.
+    Path(PathBuf),
+}
+
+/// Files the engine writes for a container.
+#[derive(Debug, Clone)]
+pub(crate) struct EtcFiles {
+    /// `/etc/resolv.conf`.
+    pub(crate) resolv_conf: PathBuf,
+    /// `/etc/hostname`.
+    pub(crate) hostname: PathBuf,
+    /// `/etc/hosts`.
+    pub(crate) hosts: PathBuf,
+}
+
+/// A device of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostDevice {
+    /// Its path in the container.
+    pub(crate) path: PathBuf,
+    /// Block or character.
+    pub(crate) block: bool,
+    /// Major number.
+    pub(crate) major: u32,
+    /// Minor number.
+    pub(crate) minor: u32,
+    /// Permission bits.
+    pub(crate) mode: u32,
+    /// Owner.
+    pub(crate) uid: u32,
+    /// Group.
+    pub(crate) gid: u32,
+    /// Some of `r`, `w` and `m`.
+    pub(crate) access: String,
+}
+
+/// The document and the shim's settings for one start.
+pub(crate) fn build(record: &Record, facts: &Facts) -> Result<(Spec, ShimConfig), CapabilityError> {
+    let host = &record.host;
+    let mut spec = Spec::default();
+    spec.set_version(OCI_VERSION.into());
+    let mut root = Root::default();
+    root.set_path(PathBuf::from("rootfs")).set_readonly(Some(host.readonly_rootfs));
+    spec.set_root(Some(root));
+    spec.set_mounts(Some(mounts::mounts(record, facts)));
+    spec.set_process(Some(process::process(record)?));
+    let own_names = host.uts_mode == UtsMode::Private;
+    spec.set_hostname(own_names.then(|| record.config.hostname.clone()).flatten());
+    let domainname = &record.config.domainname;
+    spec.set_domainname((own_names && !domainname.is_empty()).then(|| domainname.clone()));
+    spec.set_linux(Some(linux(record, facts)));
+    Ok((spec, shim_config(record, facts)))
+}
+
+fn linux(record: &Record, facts: &Facts) -> Linux {
+    let host = &record.host;
+    let mut linux = Linux::default();
+    linux.set_namespaces(Some(namespaces(record, facts)));
+    linux.set_cgroups_path(Some(facts.cgroup.clone()));
+    linux.set_resources(Some(resources::resources(record, facts)));
+    linux.set_devices(Some(facts.devices.iter().map(device).collect()));
+    let sysctls = host.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    linux.set_sysctl(Some(sysctls));
+    let paths = |chosen: &Option<Vec<String>>, default: &[&str]| match chosen {
+        _ if host.privileged => Vec::new(),
+        Some(chosen) => chosen.clone(),
+        None => default.iter().map(|&path| path.to_owned()).collect(),
+    };
+    linux.set_masked_paths(Some(paths(&host.masked_paths, &MASKED_PATHS)));
+    linux.set_readonly_paths(Some(paths(&host.readonly_paths, &READONLY_PATHS)));
+    linux.set_rootfs_propagation(mounts::root_propagation(record).map(Into::into));
+    linux
+}
+
+fn namespaces(record: &Record, facts: &Facts) -> Vec<LinuxNamespace> {
+    use LinuxNamespaceType as T;
+    let host = &record.host;
+    let mut found = vec![namespace(T::Mount, None)];
+    match &facts.network {
+        NetworkFact::Given => found.push(namespace(T::Network, None)),
+        NetworkFact::Path(path) => found.push(namespace(T::Network, Some(path))),
+        NetworkFact::Host => {}
+    }
+    if host.uts_mode == UtsMode::Private {
+        found.push(namespace(T::Uts, None));
+    }
+    match (&host.pid_mode, &facts.pid_namespace) {
+        (PidMode::Host, _) => {}
+        (_, path) => found.push(namespace(T::Pid, path.as_deref())),
+    }
+    match (&host.ipc_mode, &facts.ipc_namespace) {
+        (IpcMode::Host, _) => {}
+        (_, path) => found.push(namespace(T::Ipc, path.as_ref().map(|(path, _)| path.as_path()))),
+    }
+    let own_cgroups = match host.cgroupns_mode {
+        CgroupnsMode::Default => facts.cgroup_v2 && !host.privileged,
+        CgroupnsMode::Private => true,
+        CgroupnsMode::Host => false,
+    };
+    if own_cgroups {
+        found.push(namespace(T::Cgroup, None));
+    }
+    found
+}
+
+fn namespace(kind: LinuxNamespaceType, path: Option<&Path>) -> LinuxNamespace {
+    let mut namespace = LinuxNamespace::default();
+    namespace.set_typ(kind).set_path(path.map(Into::into));
+    namespace
+}
+
+fn device(device: &HostDevice) -> LinuxDevice {
+    let kind = if device.block { LinuxDeviceType::B } else { LinuxDeviceType::C };
+    let mut made = LinuxDevice::default();
+    made.set_path(device.path.clone())
+        .set_typ(kind)
+        .set_major(device.major.into())
+        .set_minor(device.minor.into())
+        .set_file_mode(Some(device.mode))
+        .set_uid(Some(device.uid))
+        .set_gid(Some(device.gid));
+    made
+}
+
+fn shim_config(record: &Record, facts: &Facts) -> ShimConfig {
+    let log = match &record.host.log.driver {
+        LogDriver::None => None,
+        LogDriver::JsonFile { max_size_bytes, max_files } => Some(LogConfig {
+            path: facts.log.clone(),
+            max_size_bytes: *max_size_bytes,
+            max_files: *max_files,
+        }),
+    };
+    ShimConfig {
+        id: record.id.to_string(),
+        root: RootFs::Overlay {
+            lower: record.rootfs.lower.clone(),
+            upper: record.rootfs.upper.clone(),
+            work: record.rootfs.work.clone(),
+        },
+        open_stdin: record.config.open_stdin,
+        stdin_once: record.config.stdin_once,
+        log,
+        seccomp_program: facts.seccomp.clone(),
+        user_text: Some(match record.config.user.as_str() {
+            "" => "0".into(),
+            user => user.into(),
+        }),
+        group_texts: record.host.group_add.clone(),
+        network_from_engine: facts.network == NetworkFact::Given,
+        lenient: Lenient {
+            rlimits: record.host.resources.ulimits.is_empty(),
+            oom_score_adj: record.host.oom_score_adj == 0,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! What is mounted into a container.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Mount as OciMount;
+
+use super::Facts;
+use crate::container::record::Record;
+use crate::domain::{IpcMode, Mount, MountKind, MountPoint, Propagation, TmpfsOptions};
+
+/// `/dev/shm` of a container that did not choose: 64 MiB, Docker's.
+const DEFAULT_SHM_BYTES: u64 = 64 << 20;
+
+/// All mounts, parents before children. A mount of the user takes the place of a
+/// default one at the same path, and of the default ones below it.
+pub(super) fn mounts(record: &Record, facts: &Facts) -> Vec<OciMount> {
+    let mut chosen: Vec<&MountPoint> = record.mounts.iter().collect();
+    chosen.sort_by_key(|point| Path::new(&point.mount.destination).components().count());
+    let covered =
+        |path: &Path| chosen.iter().any(|point| path.starts_with(&point.mount.destination));
+    let mut mounts = standard(record, facts);
+    mounts.extend(etc(record, facts));
+    mounts.retain(|mount| !covered(mount.destination()));
+    mounts.extend(chosen.iter().map(|point| user(point)));
+    mounts
+}
+
+/// What the root mount needs to be for the mounts of the user to travel.
+pub(super) fn root_propagation(record: &Record) -> Option<&'static str> {
+    let mut found = None;
+    for point in &record.mounts {
+        if let MountKind::Bind { propagation, .. } = &point.mount.kind {
+            match propagation {
+                Propagation::Rshared | Propagation::Shared => return Some("rshared"),
+                Propagation::Rslave | Propagation::Slave => found = Some("rslave"),
+                Propagation::Rprivate | Propagation::Private => {}
+            }
+        }
+    }
+    found
+}
+
+fn standard(record: &Record, facts: &Facts) -> Vec<OciMount> {
+    let host = &record.host;
+    let sys = if host.privileged { "rw" } else { "ro" };
+    let mut mounts = vec![
+        mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", sys]),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", sys]),
+    ];
+    if host.ipc_mode == IpcMode::Host {
+        mounts.push(bind(Path::new("/dev/mqueue"), "/dev/mqueue", false));
+    } else {
+        mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
+    }
+    mounts.extend(shm(record, facts));
+    mounts
+}
+
+fn shm(record: &Record, facts: &Facts) -> Option<OciMount> {
+    let size = record.host.shm_size_bytes.unwrap_or(DEFAULT_SHM_BYTES);
+    match (&record.host.ipc_mode, &facts.ipc_namespace) {
+        (IpcMode::None, _) => None,
+        (IpcMode::Host, _) => Some(bind(Path::new("/dev/shm"), "/dev/shm", false)),
+        (_, Some((_, shm))) => Some(bind(shm, "/dev/shm", false)),
+        (_, None) => Some(mount(
+            "/dev/shm",
+            "tmpfs",
+            "shm",
+            &["nosuid", "noexec", "nodev", "mode=1777", &format!("size={size}")],
+        )),
+    }
+}
+
+fn etc(record: &Record, facts: &Facts) -> Vec<OciMount> {
+    let Some(files) = &facts.etc else { return Vec::new() };
+    let read_only = record.host.readonly_rootfs;
+    vec![
+        bind(&files.resolv_conf, "/etc/resolv.conf", read_only),
+        bind(&files.hostname, "/etc/hostname", read_only),
+        bind(&files.hosts, "/etc/hosts", read_only),
+    ]
+}
+
+fn user(point: &MountPoint) -> OciMount {
+    let Mount { destination, kind, read_only } = &point.mount;
+    match kind {
+        MountKind::Bind { propagation, recursive, .. } => {
+            let how = if *recursive { "rbind" } else { "bind" };
+            let access = if *read_only { "ro" } else { "rw" };
+            let options = [how, access, propagation.as_str()];
+            made(destination, "bind", point.source.clone(), options.map(Into::into).into())
+        }
+        MountKind::Volume { .. } => bind(&point.source, destination, *read_only),
+        MountKind::Tmpfs(options) => {
+            made(destination, "tmpfs", PathBuf::from("tmpfs"), tmpfs_options(options, *read_only))
+        }
+    }
+}
+
+/// Docker's defaults, then the options given; a word takes its opposite's place.
+fn tmpfs_options(tmpfs: &TmpfsOptions, read_only: bool) -> Vec<String> {
+    let mut options: Vec<String> = ["noexec", "nosuid", "nodev"].map(Into::into).into();
+    for option in &tmpfs.options {
+        let opposite = match option.as_str() {
+            "exec" => "noexec",
+            "suid" => "nosuid",
+            "dev" => "nodev",
+            "rw" => "ro",
+            _ => "",
+        };
+        options.retain(|other| other != opposite && other != option);
+        options.push(option.clone());
+    }
+    if let Some(size) = tmpfs.size_bytes {
+        options.push(format!("size={size}"));
+    }
+    if let Some(mode) = tmpfs.mode {
+        options.push(format!("mode={mode:o}"));
+    }
+    if read_only && !options.iter().any(|option| option == "ro") {
+        options.push("ro".into());
+    }
+    options
+}
+
+fn bind(source: &Path, destination: &str, read_only: bool) -> OciMount {
+    let access = if read_only { "ro" } else { "rw" };
+    let options = ["rbind", access, "rprivate"].map(Into::into).into();
+    made(destination, "bind", source.into(), options)
+}
+
+fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> OciMount {
+    let options = options.iter().map(|&option| option.into()).collect();
+    made(destination, kind, source.into(), options)
+}
+
+fn made(destination: &str, kind: &str, source: PathBuf, options: Vec<String>) -> OciMount {
+    let mut mount = OciMount::default();
+    mount
+        .set_destination(destination.into())
+        .set_typ(Some(kind.into()))
+        .set_source(Some(source))
+        .set_options(Some(options));
+    mount
+}

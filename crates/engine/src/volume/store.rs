@@ -1,0 +1,77 @@
+//! Volumes on disk. Blocks.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::container::record::{read_json, write_json};
+use crate::domain::Volume;
+
+/// What a volume's content is in.
+const DATA: &str = "_data";
+/// What a volume is.
+const RECORD: &str = "volume.json";
+
+/// Where volumes are.
+#[derive(Debug)]
+pub(super) struct VolumeFiles {
+    dir: PathBuf,
+}
+
+impl VolumeFiles {
+    pub(super) fn open(root: &Path) -> io::Result<Self> {
+        let dir = root.join("volumes");
+        // Only root looks in from outside; containers come in by mounts.
+        fs::DirBuilder::new().recursive(true).mode(0o711).create(&dir)?;
+        Ok(VolumeFiles { dir })
+    }
+
+    /// The directory a volume's content is in.
+    pub(super) fn data(&self, name: &str) -> PathBuf {
+        self.dir.join(name).join(DATA)
+    }
+
+    /// All volumes; what is none is removed.
+    pub(super) fn read_all(&self) -> io::Result<Vec<Volume>> {
+        let mut volumes = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            match read_json::<Volume>(&path.join(RECORD)) {
+                Ok(Some(volume)) => volumes.push(volume),
+                Ok(None) => fs::remove_dir_all(&path)?,
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "a volume is damaged");
+                }
+            }
+        }
+        Ok(volumes)
+    }
+
+    /// Makes a volume; its record comes last and is synced.
+    pub(super) fn make(&self, volume: &Volume) -> io::Result<()> {
+        let dir = self.dir.join(&volume.name);
+        fs::DirBuilder::new().mode(0o711).create(&dir)?;
+        let made = fs::DirBuilder::new().mode(0o755).create(dir.join(DATA)).and_then(|()| {
+            // An anonymous volume goes with its container, whose record is synced.
+            write_json(&dir, RECORD, volume, !volume.anonymous)
+        });
+        if made.is_err() {
+            let _ = fs::remove_dir_all(&dir);
+        }
+        made
+    }
+
+    /// Removes a volume; its record goes first.
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        let dir = self.dir.join(name);
+        match fs::remove_file(dir.join(RECORD)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
