@@ -23,6 +23,7 @@ mod registry_auth;
 mod serve;
 mod services;
 mod swarm;
+mod swarm_filter;
 mod swarm_spec;
 mod system;
 mod tasks;
@@ -42,6 +43,7 @@ use tower::ServiceExt;
 pub use build::{BuildAuth, Builder};
 pub use detach::{DEFAULT_DETACH_KEYS, DetachKeys, DetachKeysError, Input};
 pub use front::{About, Front};
+pub use registry_auth::parse_registry_auth;
 pub use serve::serve;
 
 use front::SharedFront;

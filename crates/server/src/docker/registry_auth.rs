@@ -86,6 +86,14 @@ pub(crate) fn from_text(text: &str) -> Result<Auth> {
     parse::<AuthDocument>(text, "X-Registry-Auth")?.into_domain()
 }
 
+/// The credentials in a value of `X-Registry-Auth`, for whoever kept one.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn parse_registry_auth(text: &str) -> std::result::Result<Auth, String> {
+    from_text(text).map_err(|error| error.message().to_owned())
+}
+
 /// The credentials of all registries in `X-Registry-Config`.
 ///
 /// # Errors

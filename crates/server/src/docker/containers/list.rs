@@ -95,7 +95,8 @@ fn read_filter(query: &Query) -> Result<ListFilter> {
     })
 }
 
-fn render(summary: &ContainerSummary) -> Value {
+/// One container as a list shows it.
+pub(crate) fn render(summary: &ContainerSummary) -> Value {
     let ContainerSummary {
         id,
         name,

@@ -22,6 +22,11 @@ use axum::routing::{get, post};
 use http::HeaderMap;
 use shoal_model::Kind;
 
+pub(super) use list::read_bool;
+pub(super) use list::render as render_entry;
+pub(super) use pull::read_platform;
+pub(super) use transfer::blocking_reader;
+
 use super::error::{ApiError, Result};
 use super::front::{App, SharedFront};
 use super::query::Query;

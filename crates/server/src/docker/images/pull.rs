@@ -71,7 +71,7 @@ fn reference(image: &str, tag: Option<&str>) -> Result<Reference> {
 ///
 /// # Errors
 /// `Invalid` with Docker's text.
-pub(super) fn read_platform(text: &str) -> Result<Platform> {
+pub(crate) fn read_platform(text: &str) -> Result<Platform> {
     Platform::parse(text).ok_or_else(|| {
         ApiError::invalid(format!("{text:?} is an invalid OS component of {text:?}: invalid platform"))
     })

@@ -28,7 +28,7 @@ use shoal_model::swarm::{
     Annotations, Driver, Meta, NetworkAttachmentSpec, ServiceMode, ServiceSpec, Shared,
 };
 
-pub(crate) use endpoint::render_endpoint;
+pub(crate) use endpoint::{render_endpoint, render_port};
 pub(crate) use task::render_task_spec;
 
 use super::error::{ApiError, Result};

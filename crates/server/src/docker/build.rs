@@ -1,0 +1,202 @@
+//! `POST /build`: the classic builder.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::post;
+use futures_util::{Stream, StreamExt, stream};
+use http::HeaderMap;
+use serde_json::{Value, json};
+use shoal_build::{Build, BuildError, BuildRequest, Context, ContextLimits, Event, render};
+use shoal_image::Auth;
+use shoal_model::{Digest, Reference};
+use tokio::sync::mpsc;
+
+use super::body;
+use super::error::{ApiError, Result};
+use super::front::{App, Front, SharedFront};
+use super::images::{blocking_reader, read_platform};
+use super::progress;
+use super::query::Query;
+use super::registry_auth;
+
+/// Events of a build that may wait for a slow client; then the build waits.
+const EVENTS: usize = 256;
+
+/// Credentials for the registries a build pulls from, by registry.
+#[derive(Debug, Clone, Default)]
+pub struct BuildAuth(pub Vec<(String, Auth)>);
+
+/// Runs builds. Dropping the future cancels the build.
+pub trait Builder: Send + Sync + 'static {
+    /// Solves one build and tells what happens meanwhile.
+    fn solve(
+        &self,
+        build: Build,
+        auth: BuildAuth,
+        events: mpsc::Sender<Event>,
+    ) -> Pin<Box<dyn Future<Output = Result<Digest, BuildError>> + Send>>;
+}
+
+/// The routes of builds.
+pub(super) fn routes() -> Router<SharedFront> {
+    Router::new().route("/build", post(build)).route("/build/prune", post(prune))
+}
+
+async fn prune() -> Result<Response> {
+    Err(ApiError::unsupported("pruning the build cache (docker builder prune)"))
+}
+
+async fn build(
+    State(front): App,
+    query: Query,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    let request = read_request(&query)?;
+    let auth = BuildAuth(registry_auth::all_from_headers(&headers)?);
+    let quiet = query.flag("q");
+    let reader = blocking_reader(body);
+    let build = front
+        .blocking(move |front| {
+            let under = front.about.root.join("tmp");
+            let context = Context::receive(reader, &under, &ContextLimits::default())?;
+            shoal_build::prepare(context, request)
+        })
+        .await?;
+    Ok(body::lines(run(&front, build, auth, quiet)))
+}
+
+/// The lines of a build; dropping them cancels it.
+fn run(
+    front: &Arc<Front>,
+    build: Build,
+    auth: BuildAuth,
+    quiet: bool,
+) -> impl Stream<Item = Value> + Send + use<> {
+    let (sender, receiver) = mpsc::channel(EVENTS);
+    let solving = front.builder.solve(build, auth, sender);
+    let lines = stream::unfold((receiver, Some(solving)), move |(mut events, solving)| async move {
+        let mut solving = solving?;
+        let event = tokio::select! {
+            biased;
+            Some(event) = events.recv() => Some(event),
+            done = &mut solving => {
+                let mut lines = Vec::new();
+                while let Ok(event) = events.try_recv() {
+                    lines.extend(render::event(&event, quiet));
+                }
+                lines.extend(done.err().map(|error| render::error(&error)));
+                return Some((lines, (events, None)));
+            }
+        };
+        let lines = event.map(|event| render::event(&event, quiet)).unwrap_or_default();
+        Some((lines, (events, Some(solving))))
+    });
+    lines.flat_map(|lines| stream::iter(lines.into_iter().map(|line| render_line(&line))))
+}
+
+fn render_line(line: &render::Line) -> Value {
+    match line {
+        render::Line::Pull(event) => progress::render(event),
+        other => other.to_json().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({})),
+    }
+}
+
+fn read_request(query: &Query) -> Result<BuildRequest> {
+    refuse(query)?;
+    let tags = query.all("t").filter(|tag| !tag.is_empty()).map(read_tag).collect::<Result<_>>()?;
+    let given = |key: &str| query.get(key).map(str::to_owned);
+    Ok(BuildRequest {
+        dockerfile: given("dockerfile").unwrap_or_else(|| "Dockerfile".to_owned()),
+        tags,
+        build_args: read_json(query, "buildargs")?,
+        labels: read_json(query, "labels")?,
+        target: given("target"),
+        platform: query.get("platform").map(read_platform).transpose()?,
+        no_cache: query.flag("nocache"),
+        pull: query.flag("pull"),
+        network: given("networkmode").unwrap_or_else(|| "default".to_owned()),
+        extra_hosts: query.all("extrahosts").flat_map(|hosts| hosts.split(',')).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
+    })
+}
+
+/// `forcerm` and `rm` need no word here: intermediate containers never stay.
+fn refuse(query: &Query) -> Result<()> {
+    if query.get("version") == Some("2") {
+        return Err(ApiError::unsupported(
+            "building with BuildKit (version=2; set DOCKER_BUILDKIT=0 for the classic builder)",
+        ));
+    }
+    query.refuse(&["squash", "outputs"])?;
+    if query.get("remote").is_some() {
+        return Err(ApiError::unsupported("a build context from a URL (remote)"));
+    }
+    let limits = ["memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "shmsize"];
+    for key in limits {
+        if query.int(key)?.is_some_and(|value| value != 0) {
+            return Err(ApiError::unsupported(format!("limiting a build (the parameter {key:?})")));
+        }
+    }
+    for key in ["cpusetcpus", "cpusetmems", "cgroupparent", "securityopt"] {
+        if query.get(key).is_some_and(|value| !matches!(value, "null" | "[]")) {
+            return Err(ApiError::unsupported(format!("limiting a build (the parameter {key:?})")));
+        }
+    }
+    for key in ["ulimits", "cachefrom"] {
+        if query.get(key).is_some_and(|value| !matches!(value, "null" | "[]")) {
+            return Err(ApiError::unsupported(format!("the build parameter {key:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn read_tag(tag: &str) -> Result<Reference> {
+    Ok(Reference::parse(tag)?.with_default_tag())
+}
+
+fn read_json<T: serde::de::DeserializeOwned + Default>(query: &Query, key: &str) -> Result<T> {
+    let Some(text) = query.get(key) else { return Ok(T::default()) };
+    let value: Option<T> = serde_json::from_str(text)
+        .map_err(|error| ApiError::invalid(format!("invalid build parameter {key:?}: {error}")))?;
+    Ok(value.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_cli_sends_is_understood() {
+        let query = Query::parse(
+            "buildargs=%7B%22A%22%3A%22b%22%2C%22C%22%3Anull%7D&cachefrom=%5B%5D&cgroupparent=&cpuperiod=0\
+             &cpuquota=0&cpusetcpus=&cpusetmems=&cpushares=0&dockerfile=Dockerfile&labels=%7B%7D\
+             &memory=0&memswap=0&networkmode=default&rm=1&shmsize=0&t=x%3A1&target=&ulimits=null&version=1",
+        );
+        let request = read_request(&query).expect("a request");
+        assert_eq!(request.build_args["A"].as_deref(), Some("b"));
+        assert_eq!(request.build_args["C"], None);
+        assert_eq!(request.tags[0].familiar(), "x:1");
+        assert_eq!(request.target, None);
+    }
+
+    #[test]
+    fn what_shoal_has_not_is_refused_by_name() {
+        for (query, name) in [
+            ("version=2", "BuildKit"),
+            ("memory=5", "memory"),
+            ("remote=https%3A%2F%2Fx", "remote"),
+            ("cachefrom=%5B%22a%22%5D", "cachefrom"),
+            ("squash=1", "squash"),
+        ] {
+            let error = read_request(&Query::parse(query)).expect_err(name);
+            assert!(error.message().contains(name), "{}", error.message());
+        }
+        assert!(read_request(&Query::parse("t=UPPER")).is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! `/swarm`.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde_json::json;
+use shoal_cluster::Command;
+use shoal_model::swarm::Version;
+use shoal_node::{InitRequest, JoinRequest};
+
+use super::body;
+use super::error::{ApiError, Result};
+use super::front::{App, SharedFront};
+use super::query::Query;
+use super::swarm_spec::cluster::{ClusterDocument, render_cluster};
+use super::swarm_spec::node::read_availability;
+use super::wire::wire;
+
+/// The routes of the swarm itself; secrets and configs stand here until they
+/// have a folder of their own.
+pub(super) fn routes() -> Router<SharedFront> {
+    Router::new()
+        .route("/swarm", get(inspect))
+        .route("/swarm/init", post(init))
+        .route("/swarm/join", post(join))
+        .route("/swarm/leave", post(leave))
+        .route("/swarm/update", post(update))
+        .route("/swarm/unlockkey", get(unlock_key))
+        .route("/swarm/unlock", post(unlock))
+        .route("/secrets", get(secrets))
+        .route("/secrets/{*rest}", get(secrets).post(secrets).delete(secrets))
+        .route("/configs", get(configs))
+        .route("/configs/{*rest}", get(configs).post(configs).delete(configs))
+}
+
+wire!(
+    /// `POST /swarm/init`.
+    InitDocument {
+        listen_addr: String = "ListenAddr",
+        advertise_addr: String = "AdvertiseAddr",
+        data_path_addr: String = "DataPathAddr",
+        data_path_port: u64 = "DataPathPort",
+        default_addr_pool: Vec<String> = "DefaultAddrPool",
+        subnet_size: u64 = "SubnetSize",
+        force_new_cluster: bool = "ForceNewCluster",
+        auto_lock: bool = "AutoLockManagers",
+        availability: String = "Availability",
+        spec: ClusterDocument = "Spec",
+    }
+);
+
+wire!(
+    /// `POST /swarm/join`.
+    JoinDocument {
+        listen_addr: String = "ListenAddr",
+        advertise_addr: String = "AdvertiseAddr",
+        data_path_addr: String = "DataPathAddr",
+        remote_addrs: Vec<String> = "RemoteAddrs",
+        token: String = "JoinToken",
+        availability: String = "Availability",
+    }
+);
+
+async fn init(State(front): App, body: Body) -> Result<Response> {
+    let document: InitDocument = body::document(body).await?;
+    let node = front.node.init(document.into_domain()?).await?;
+    Ok(body::ok(&json!(node.as_str())))
+}
+
+impl InitDocument {
+    fn into_domain(self) -> Result<InitRequest> {
+        // The size of the pool's pieces means nothing without the pool.
+        let _ = self.subnet_size;
+        for (set, name) in [
+            (!self.data_path_addr.is_empty(), "DataPathAddr (--data-path-addr)"),
+            (self.data_path_port != 0, "DataPathPort (--data-path-port)"),
+            (!self.default_addr_pool.is_empty(), "DefaultAddrPool (--default-addr-pool)"),
+            (self.auto_lock, "AutoLockManagers (--autolock)"),
+        ] {
+            if set {
+                return Err(ApiError::unsupported(name));
+            }
+        }
+        Ok(InitRequest {
+            listen_addr: self.listen_addr,
+            advertise_addr: self.advertise_addr,
+            spec: self.spec.into_domain()?,
+            availability: read_availability(&self.availability)?,
+            force_new_cluster: self.force_new_cluster,
+        })
+    }
+}
+
+async fn join(State(front): App, body: Body) -> Result<Response> {
+    let document: JoinDocument = body::document(body).await?;
+    if !document.data_path_addr.is_empty() {
+        return Err(ApiError::unsupported("DataPathAddr (--data-path-addr)"));
+    }
+    let request = JoinRequest {
+        listen_addr: document.listen_addr,
+        advertise_addr: document.advertise_addr,
+        remote_addrs: document.remote_addrs,
+        token: document.token,
+        availability: read_availability(&document.availability)?,
+    };
+    front.node.join(request).await?;
+    Ok(body::empty())
+}
+
+async fn leave(State(front): App, query: Query) -> Result<Response> {
+    front.node.leave(query.flag("force")).await?;
+    Ok(body::empty())
+}
+
+async fn inspect(State(front): App) -> Result<Response> {
+    let control = front.node.control()?;
+    let cluster = control.read(|store| store.cluster().cloned()).await?;
+    let cluster = cluster.ok_or_else(|| ApiError::new(shoal_model::Kind::Unavailable, "the cluster has no settings yet"))?;
+    let mut document = render_cluster(&cluster);
+    let tokens = &cluster.root_ca.join_tokens;
+    document["JoinTokens"] = json!({ "Worker": tokens.worker, "Manager": tokens.manager });
+    Ok(body::ok(&document))
+}
+
+async fn update(State(front): App, query: Query, body: Body) -> Result<Response> {
+    let document: ClusterDocument = body::document(body).await?;
+    query.refuse(&["rotateManagerUnlockKey"])?;
+    let control = front.node.control()?;
+    let command = Command::UpdateCluster {
+        version: read_version(&query, "swarm")?,
+        spec: Box::new(document.into_domain()?),
+        new_worker_token: new_token(&control, query.flag("rotateWorkerToken")).await?,
+        new_manager_token: new_token(&control, query.flag("rotateManagerToken")).await?,
+    };
+    control.execute(command).await?;
+    Ok(body::empty())
+}
+
+async fn new_token(control: &shoal_node::Control, wanted: bool) -> Result<Option<String>> {
+    match wanted {
+        true => Ok(Some(control.new_join_token().await?)),
+        false => Ok(None),
+    }
+}
+
+/// The version of an object that an update was made from.
+///
+/// # Errors
+/// `Invalid` when it is missing or no number.
+pub(super) fn read_version(query: &Query, what: &str) -> Result<Version> {
+    let text = query.get("version").unwrap_or_default();
+    let version = text.parse().map_err(|_| ApiError::invalid(format!("invalid {what} version '{text}'")))?;
+    Ok(Version(version))
+}
+
+/// Managers are never locked here, so there is no key.
+async fn unlock_key(State(front): App) -> Result<Response> {
+    front.node.control()?;
+    Ok(body::ok(&json!({ "UnlockKey": "" })))
+}
+
+async fn unlock() -> Result<Response> {
+    Err(ApiError::new(shoal_model::Kind::Conflict, "swarm is not locked"))
+}
+
+async fn secrets() -> Result<Response> {
+    Err(ApiError::unsupported("secrets of the swarm (docker secret)"))
+}
+
+async fn configs() -> Result<Response> {
+    Err(ApiError::unsupported("configs of the swarm (docker config)"))
+}

@@ -1,0 +1,254 @@
+//! Tasks on this node: `cluster::Executor` on top of the engine.
+//!
+//! A task is one container, named after it and labelled with its id, so that
+//! it is found again after a restart of the daemon. Every operation may be
+//! called again: what is done already is a success.
+
+mod container;
+mod describe;
+mod images;
+mod index;
+mod logs;
+mod template;
+
+use std::sync::Arc;
+
+use shoal_cluster::agent::{Exit, ExecutorError, LogOptions, LogSink, Observation, Work};
+use shoal_cluster::Executor;
+use shoal_engine::domain::{
+    ContainerStatus, ContainerView, HealthStatus, RemoveOptions, StopOptions, WaitCondition,
+};
+use shoal_engine::events::ObjectType;
+use shoal_engine::{ContainerError, Containers, Engine};
+use shoal_image::Store;
+use shoal_model::swarm::{self, NodeDescription, PortConfig, PortProtocol, PublishMode};
+use shoal_model::{Classify, ContainerId, Kind, TaskId};
+
+use images::Pulls;
+use index::Index;
+
+/// Runs tasks on the engine.
+pub(crate) struct EngineExecutor {
+    engine: Arc<Engine>,
+    pulls: Pulls,
+    index: Index,
+    labels: Vec<String>,
+}
+
+impl EngineExecutor {
+    /// For a daemon that has just started; finds the tasks of the one before.
+    pub(crate) fn new(engine: Arc<Engine>, images: Arc<Store>, labels: Vec<String>) -> Self {
+        let index = Index::default();
+        index.read(engine.containers());
+        Self { engine, pulls: Pulls::new(images), index, labels }
+    }
+
+    fn containers(&self) -> &Containers {
+        self.engine.containers()
+    }
+
+    fn find(&self, task: &TaskId) -> Option<ContainerId> {
+        self.index.get(task, self.containers())
+    }
+
+    fn must_find(&self, task: &TaskId) -> Result<ContainerId, ExecutorError> {
+        self.find(task).ok_or_else(|| ExecutorError::Fatal(format!("task {task} has no container")))
+    }
+
+    /// Waits until a container with a health check is healthy.
+    async fn wait_healthy(&self, id: &ContainerId) -> Result<(), ExecutorError> {
+        // Listening first: what happens between the two looks is not missed.
+        let mut events = self.engine.events().subscribe(None);
+        loop {
+            let view = self.containers().inspect(id.as_str()).map_err(failed)?;
+            match view.state.health.as_ref().map_or(HealthStatus::None, |health| health.status) {
+                _ if !view.state.is_running() => return Err(ExecutorError::Fatal(ended(&view))),
+                HealthStatus::None | HealthStatus::Healthy => return Ok(()),
+                HealthStatus::Unhealthy => {
+                    return Err(ExecutorError::Fatal("unhealthy container".to_owned()));
+                }
+                HealthStatus::Starting => {}
+            }
+            loop {
+                match events.next().await {
+                    Some(event) if event.object == ObjectType::Container && event.id == id.as_str() => break,
+                    Some(_) => {}
+                    None => return Err(ExecutorError::Temporary("the engine is stopping".to_owned())),
+                }
+            }
+        }
+    }
+
+    /// Returns when a container with a health check becomes unhealthy.
+    async fn unhealthy(&self, id: &ContainerId) {
+        let mut events = self.engine.events().subscribe(None);
+        while let Some(event) = events.next().await {
+            if event.id == id.as_str() && event.action == "health_status: unhealthy" {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+impl Executor for EngineExecutor {
+    async fn describe(&self) -> Result<NodeDescription, ExecutorError> {
+        let labels = self.labels.clone();
+        tokio::task::spawn_blocking(move || describe::describe(&labels))
+            .await
+            .map_err(|error| ExecutorError::Temporary(error.to_string()))
+    }
+
+    async fn prepare(&self, work: &Work) -> Result<(), ExecutorError> {
+        if self.find(&work.task.id).is_some() {
+            return Ok(());
+        }
+        let spec = &work.task.spec.container;
+        let pulled = self.pulls.fetch(&spec.image, &spec.registry_auth).await;
+        let node = self.describe().await?;
+        let request = container::request(work, &node).map_err(ExecutorError::Fatal)?;
+        match self.containers().create(request).await {
+            Ok(created) => {
+                self.index.put(work.task.id.clone(), created.id);
+                Ok(())
+            }
+            Err(ContainerError::NoSuchImage(image)) => {
+                let why = pulled.err().map(|why| format!(": {why}")).unwrap_or_default();
+                Err(ExecutorError::Fatal(format!("No such image: {image}{why}")))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn start(&self, work: &Work) -> Result<(), ExecutorError> {
+        let id = self.must_find(&work.task.id)?;
+        match self.containers().start(id.as_str()).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == Kind::NotModified => {}
+            Err(error) => return Err(failed(error)),
+        }
+        self.wait_healthy(&id).await
+    }
+
+    async fn wait(&self, task: &TaskId) -> Result<Exit, ExecutorError> {
+        let id = self.must_find(task)?;
+        let waiting = self.containers().wait(id.as_str(), WaitCondition::NotRunning).map_err(failed)?;
+        tokio::select! {
+            waited = waiting.done() => {
+                let killed = self.containers().inspect(id.as_str()).is_ok_and(|view| view.state.oom_killed);
+                let cause = killed.then(|| "OOM killed".to_owned());
+                Ok(Exit { code: i32::try_from(waited.exit_code).unwrap_or(-1), cause })
+            }
+            () = self.unhealthy(&id) => {
+                stop(self.containers(), &id, None).await?;
+                let view = self.containers().inspect(id.as_str()).map_err(failed)?;
+                let code = i32::try_from(view.state.exit_code).unwrap_or(-1);
+                Ok(Exit { code, cause: Some("unhealthy container".to_owned()) })
+            }
+        }
+    }
+
+    async fn shutdown(&self, work: &Work) -> Result<(), ExecutorError> {
+        let Some(id) = self.find(&work.task.id) else { return Ok(()) };
+        let grace = work.task.spec.container.stop_grace_period();
+        let seconds = i64::try_from(grace.as_secs_f64().ceil() as u64).unwrap_or(i64::MAX);
+        stop(self.containers(), &id, Some(seconds)).await
+    }
+
+    async fn remove(&self, task: &TaskId) -> Result<(), ExecutorError> {
+        if let Some(id) = self.find(task) {
+            let options = RemoveOptions { force: true, volumes: true };
+            match self.containers().remove(id.as_str(), options).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        self.index.remove(task);
+        Ok(())
+    }
+
+    async fn observe(&self, task: &TaskId) -> Result<Option<Observation>, ExecutorError> {
+        let Some(id) = self.find(task) else { return Ok(None) };
+        match self.containers().inspect(id.as_str()) {
+            Ok(view) => Ok(Some(observation(&view))),
+            Err(error) if error.kind() == Kind::NotFound => {
+                self.index.remove(task);
+                Ok(None)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn known_tasks(&self) -> Result<Vec<TaskId>, ExecutorError> {
+        self.index.read(self.containers());
+        Ok(self.index.tasks())
+    }
+
+    async fn logs(
+        &self,
+        task: &TaskId,
+        options: &LogOptions,
+        sink: &mut (impl LogSink + Send),
+    ) -> Result<(), ExecutorError> {
+        let id = self.must_find(task)?;
+        logs::send(self.containers(), &id, options, sink).await
+    }
+}
+
+/// Stops a container; one that does not run or is gone is stopped.
+async fn stop(
+    containers: &Containers,
+    id: &ContainerId,
+    timeout_s: Option<i64>,
+) -> Result<(), ExecutorError> {
+    match containers.stop(id.as_str(), StopOptions { signal: None, timeout_s }).await {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(error.kind(), Kind::NotModified | Kind::NotFound) => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// What the agent may try again and what not.
+fn failed(error: ContainerError) -> ExecutorError {
+    match error.kind() {
+        Kind::Unavailable => ExecutorError::Temporary(error.chain()),
+        _ => ExecutorError::Fatal(error.chain()),
+    }
+}
+
+fn ended(view: &ContainerView) -> String {
+    let state = &view.state;
+    if state.error.is_empty() {
+        format!("task: non-zero exit ({})", state.exit_code)
+    } else {
+        state.error.clone()
+    }
+}
+
+fn observation(view: &ContainerView) -> Observation {
+    let state = &view.state;
+    let exited = matches!(state.status, ContainerStatus::Exited | ContainerStatus::Dead);
+    let container = swarm::ContainerStatus {
+        container_id: view.id.to_string(),
+        pid: state.pid,
+        exit_code: if exited { i32::try_from(state.exit_code).unwrap_or(-1) } else { 0 },
+    };
+    Observation { container, ports: bound_ports(view) }
+}
+
+fn bound_ports(view: &ContainerView) -> Vec<PortConfig> {
+    let bound = view.ports.iter().flat_map(|(port, bound)| bound.iter().map(move |bound| (port, bound)));
+    let config = |(port, bound): (&shoal_engine::domain::Port, &shoal_engine::domain::BoundPort)| PortConfig {
+        name: String::new(),
+        protocol: match port.protocol {
+            shoal_engine::domain::Protocol::Tcp => PortProtocol::Tcp,
+            shoal_engine::domain::Protocol::Udp => PortProtocol::Udp,
+            shoal_engine::domain::Protocol::Sctp => PortProtocol::Sctp,
+        },
+        target_port: port.number,
+        published_port: bound.host_port,
+        publish_mode: PublishMode::Host,
+    };
+    bound.map(config).collect()
+}

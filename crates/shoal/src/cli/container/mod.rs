@@ -1,0 +1,98 @@
+//! Containers.
+
+mod attach;
+mod create;
+mod document;
+mod exec;
+mod inspect;
+mod lifecycle;
+mod logs;
+mod mounts;
+mod options;
+mod ports;
+mod ps;
+mod run;
+mod stats;
+mod values;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use super::shell::Shell;
+
+pub(super) use lifecycle::Prune;
+pub(super) use mounts::read_mount;
+pub(super) use ports::read_port_parts;
+pub(super) use ps::Ps;
+pub(super) use run::Run;
+pub(super) use values::{environment, health, labels, nano_cpus, ulimits};
+
+/// The verbs of containers.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Make a container without starting it
+    Create(Box<create::Create>),
+    /// Start containers
+    Start(lifecycle::Start),
+    /// Stop containers: their stop signal, then SIGKILL
+    Stop(lifecycle::Stop),
+    /// Stop and start containers
+    Restart(lifecycle::Restart),
+    /// Send a signal to containers
+    Kill(lifecycle::Kill),
+    /// Remove containers
+    Rm(lifecycle::Rm),
+    /// Freeze all processes of containers
+    Pause(lifecycle::Names),
+    /// Let frozen containers go on
+    Unpause(lifecycle::Unpause),
+    /// Give a container another name
+    Rename(lifecycle::Rename),
+    /// Wait until containers stop, and print their exit codes
+    Wait(lifecycle::Wait),
+    /// Change the limits of containers
+    Update(lifecycle::Update),
+    /// List containers
+    Ps(ps::Ps),
+    /// Show what containers wrote
+    Logs(logs::Logs),
+    /// Connect to a running container
+    Attach(attach::Attach),
+    /// Run another command in a running container
+    Exec(exec::Exec),
+    /// Show everything about containers, images, volumes, networks, …
+    Inspect(inspect::Inspect),
+    /// Show a container's published ports
+    Port(inspect::Port),
+    /// Show the processes of a container
+    Top(stats::Top),
+    /// Show what containers use, live
+    Stats(stats::Stats),
+}
+
+impl Verb {
+    /// Runs the verb.
+    pub(super) async fn run(self, shell: &Shell) -> Result<()> {
+        match self {
+            Self::Create(verb) => verb.run(shell).await,
+            Self::Start(verb) => verb.run(shell).await,
+            Self::Stop(verb) => verb.run(shell).await,
+            Self::Restart(verb) => verb.run(shell).await,
+            Self::Kill(verb) => verb.run(shell).await,
+            Self::Rm(verb) => verb.run(shell).await,
+            Self::Pause(verb) => verb.pause(shell).await,
+            Self::Unpause(verb) => verb.run(shell).await,
+            Self::Rename(verb) => verb.run(shell).await,
+            Self::Wait(verb) => verb.run(shell).await,
+            Self::Update(verb) => verb.run(shell).await,
+            Self::Ps(verb) => verb.run(shell).await,
+            Self::Logs(verb) => verb.run(shell).await,
+            Self::Attach(verb) => verb.run(shell).await,
+            Self::Exec(verb) => verb.run(shell).await,
+            Self::Inspect(verb) => verb.run(shell).await,
+            Self::Port(verb) => verb.run(shell).await,
+            Self::Top(verb) => verb.run(shell).await,
+            Self::Stats(verb) => verb.run(shell).await,
+        }
+    }
+}
