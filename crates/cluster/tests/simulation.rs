@@ -2,7 +2,7 @@
 //! after every step; then the faults stop and the cluster must heal.
 //!
 //! `SHOAL_SEED=n cargo test -p shoal-cluster --test simulation` runs one seed
-//! and prints what happens.
+//! and prints what happens; `SHOAL_SEEDS=n` runs the first n.
 
 mod sim;
 
@@ -28,10 +28,13 @@ impl Drop for Seed {
     }
 }
 
-fn seeds(count: u64) -> Vec<u64> {
+fn seeds(default: u64) -> Vec<u64> {
     match std::env::var("SHOAL_SEED") {
         Ok(seed) => vec![seed.parse().expect("SHOAL_SEED is a number")],
-        Err(_) => (1..=count).collect(),
+        Err(_) => {
+            let count = std::env::var("SHOAL_SEEDS").ok().and_then(|count| count.parse().ok());
+            (1..=count.unwrap_or(default)).collect()
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use shoal_model::{TaskId, Timestamp};
 
 /// Runs tasks on this machine.
 ///
-/// Rules for implementors (the contract suite in `tests/executor_contract`
-/// holds them):
+/// Rules for implementors (the suite in the module `contract` holds
+/// them):
 /// - Every operation is **idempotent** and names its task; after a crash the
 ///   agent simply calls again. Preparing what is prepared, starting what runs,
 ///   stopping what stopped and removing what is gone all succeed.

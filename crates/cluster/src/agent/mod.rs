@@ -6,7 +6,11 @@
 //! questions carry on from the kept status. Must not know: sessions, async
 //! runtimes, engines, disks.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 mod executor;
+#[cfg(feature = "contract")]
+pub mod fake;
 mod held;
 mod step;
 
