@@ -52,7 +52,9 @@ impl Overlay {
         let mut handles = Vec::new();
         let mut set = |name: &str, path: &Path| -> io::Result<()> {
             match path.to_str() {
-                Some(text) if text.len() <= LONGEST_VALUE => system.option(name, Some(text)),
+                Some(text) if text.len() <= LONGEST_VALUE => system
+                    .option(name, Some(text))
+                    .map_err(|error| io::Error::new(error.kind(), format!("{text}: {error}"))),
                 _ => system.option(name, Some(&by_descriptor(path, &mut handles)?)),
             }
         };

@@ -6,12 +6,15 @@
 use std::{
     ffi::OsStr,
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Component, Path, PathBuf},
 };
 
 use rustix::{
-    fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2},
+    fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat},
     io::Errno,
 };
 
@@ -24,6 +27,8 @@ pub struct Root {
 /// How often a resolution is repeated that the kernel gave up because something
 /// was renamed meanwhile (EAGAIN).
 const TRIES: usize = 32;
+/// Links to nowhere followed in a row; the kernel's limit for links.
+const MOST_LINKS: usize = 40;
 
 impl Root {
     /// From a descriptor of the directory.
@@ -61,25 +66,34 @@ impl Root {
     }
 
     /// A handle on the directory `path`, made with every directory above it
-    /// where missing.
+    /// where missing. A link to nowhere has its target made, inside.
     pub fn make_dir(&self, path: impl AsRef<Path>, mode: u32) -> io::Result<OwnedFd> {
+        self.make_dir_through(path.as_ref(), mode, MOST_LINKS)
+    }
+
+    fn make_dir_through(&self, path: &Path, mode: u32, links: usize) -> io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        match self.open(path.as_ref(), flags) {
+        match self.open(path, flags) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
         let mut so_far = PathBuf::from("/");
         let mut dir = self.open("/", flags)?;
-        for part in path.as_ref().components() {
+        for part in path.components() {
             let Component::Normal(name) = part else {
                 so_far.push(part);
                 dir = self.open(&so_far, flags)?;
                 continue;
             };
+            let parent = so_far.clone();
             so_far.push(name);
             dir = match self.open(&so_far, flags) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    make_one(&dir, name, mode)?
+                    match target(&dir, name, &parent)? {
+                        Some(_) if links == 0 => return Err(Errno::LOOP.into()),
+                        Some(target) => self.make_dir_through(&target, mode, links - 1)?,
+                        None => make_one(&dir, name, mode)?,
+                    }
                 }
                 other => other?,
             };
@@ -88,9 +102,14 @@ impl Root {
     }
 
     /// A handle on the file `path`, made empty with every directory above it
-    /// where missing. What is there already may be of any kind but a directory.
+    /// where missing. What is there already may be of any kind but a directory; a
+    /// link to nowhere has its target made, inside.
     pub fn make_file(&self, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
-        match self.handle(path.as_ref()) {
+        self.make_file_through(path.as_ref(), MOST_LINKS)
+    }
+
+    fn make_file_through(&self, path: &Path, links: usize) -> io::Result<OwnedFd> {
+        match self.handle(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => {
                 let found = other?;
@@ -100,14 +119,19 @@ impl Root {
                 return Ok(found);
             }
         }
-        let parent = path.as_ref().parent().unwrap_or(Path::new("/"));
-        let name = path.as_ref().file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let parent = self.make_dir(parent, 0o755)?;
+        let above = path.parent().unwrap_or(Path::new("/"));
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let parent = self.make_dir(above, 0o755)?;
+        match target(&parent, name, above)? {
+            Some(_) if links == 0 => return Err(Errno::LOOP.into()),
+            Some(target) => return self.make_file_through(&target, links - 1),
+            None => {}
+        }
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
-            // Made by somebody else just now, or a link to nowhere.
-            Err(Errno::EXIST) => self.handle(path.as_ref()),
+            // Made by somebody else just now.
+            Err(Errno::EXIST) => self.handle(path),
             Err(error) => Err(error.into()),
             Ok(made) => Ok(made),
         }
@@ -129,6 +153,16 @@ impl Root {
             }
         }
         Err(Errno::AGAIN.into())
+    }
+}
+
+/// Where `name` in `dir` points to, if it is a link; relative to the root like
+/// `parent`, the path of `dir`.
+fn target(dir: &OwnedFd, name: &OsStr, parent: &Path) -> io::Result<Option<PathBuf>> {
+    match readlinkat(dir, name, Vec::new()) {
+        Ok(target) => Ok(Some(parent.join(OsStr::from_bytes(target.as_bytes())))),
+        Err(Errno::INVAL | Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -188,13 +222,25 @@ mod tests {
         assert_eq!(left.len(), 1, "{left:?}");
     }
 
+    /// As images have it: `/etc/resolv.conf` pointing to what a service would make.
     #[test]
-    fn a_link_to_nowhere_makes_nothing() {
+    fn a_link_to_nowhere_has_its_target_made_inside() {
         let dir = tempfile::tempdir().unwrap();
-        symlink("/nowhere", dir.path().join("link")).unwrap();
-        let root = Root::at(dir.path()).unwrap();
-        assert!(root.make_dir("/link/x", 0o755).is_err());
-        assert!(root.make_file("/link").is_err());
-        assert!(!dir.path().join("nowhere").exists());
+        let inside = dir.path().join("root");
+        fs::create_dir_all(inside.join("etc")).unwrap();
+        symlink("../run/resolve/stub.conf", inside.join("etc/resolv.conf")).unwrap();
+        symlink(dir.path().join("outside"), inside.join("data")).unwrap();
+        symlink("../../../../up", inside.join("out")).unwrap();
+        symlink("loop", inside.join("loop")).unwrap();
+        let root = Root::at(&inside).unwrap();
+        root.make_file("/etc/resolv.conf").unwrap();
+        assert!(inside.join("run/resolve/stub.conf").is_file());
+        root.make_dir("/data/x", 0o755).unwrap();
+        root.make_file("/out/file").unwrap();
+        assert!(inside.join("up/file").is_file());
+        assert!(!dir.path().join("outside").exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(root.make_dir("/loop", 0o755).is_err());
+        assert!(root.make_file("/loop").is_err());
     }
 }

@@ -36,11 +36,17 @@ fn create_in(mount: &Path, path: &Path, cpuset: bool) -> io::Result<()> {
     }
 }
 
-/// A new cpuset is empty and takes no process until it has cpus and nodes.
+/// A new cpuset is empty and takes no process until it has cpus and nodes. So may
+/// be the one above, if somebody is making it just now: then it is filled first.
 fn inherit_cpuset(dir: &Path) -> io::Result<()> {
     let Some(parent) = dir.parent() else { return Ok(()) };
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        let value = fs::read_to_string(parent.join(file))?;
+        let read = || fs::read_to_string(parent.join(file));
+        let mut value = read()?;
+        if value.trim().is_empty() {
+            inherit_cpuset(parent)?;
+            value = read()?;
+        }
         write(&dir.join(file), value.trim())?;
     }
     Ok(())
