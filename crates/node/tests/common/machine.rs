@@ -1,0 +1,225 @@
+//! A machine that only pretends to run containers. It outlives the node's process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use shoal_cluster::agent::{
+    Executor, ExecutorError, Exit, LogLine, LogOptions, LogSink, LogStream, LogTail, Observation,
+    Work,
+};
+use shoal_model::swarm::{ContainerStatus, EngineDescription, NodeDescription, Resources};
+use shoal_model::{Platform, TaskId, Timestamp};
+use tokio::sync::watch;
+
+/// An image no registry has.
+pub const MISSING_IMAGE: &str = "no-such-image";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    Made,
+    Runs,
+    Ended(i32),
+}
+
+struct Container {
+    life: watch::Sender<Life>,
+    starts: u32,
+    lines: Vec<LogLine>,
+    image: String,
+    registry_auth: String,
+    secrets: Vec<Vec<u8>>,
+}
+
+/// The machine.
+pub struct Machine {
+    name: String,
+    containers: Mutex<BTreeMap<TaskId, Container>>,
+}
+
+impl Machine {
+    pub fn new(name: &str) -> Arc<Self> {
+        Arc::new(Self { name: name.to_owned(), containers: Mutex::default() })
+    }
+
+    fn containers(&self) -> MutexGuard<'_, BTreeMap<TaskId, Container>> {
+        self.containers.lock().unwrap()
+    }
+
+    /// Containers that run.
+    pub fn running(&self) -> usize {
+        self.containers().values().filter(|one| *one.life.borrow() == Life::Runs).count()
+    }
+
+    /// All containers, whatever their state.
+    pub fn all(&self) -> Vec<TaskId> {
+        self.containers().keys().cloned().collect()
+    }
+
+    /// How often all containers together were started.
+    pub fn starts(&self) -> u32 {
+        self.containers().values().map(|one| one.starts).sum()
+    }
+
+    /// Images of the containers that run.
+    pub fn images(&self) -> Vec<String> {
+        let runs = |one: &&Container| *one.life.borrow() == Life::Runs;
+        self.containers().values().filter(runs).map(|one| one.image.clone()).collect()
+    }
+
+    /// Credentials the containers were made with.
+    pub fn credentials(&self) -> Vec<String> {
+        self.containers().values().map(|one| one.registry_auth.clone()).collect()
+    }
+
+    /// Contents of the secrets the containers were made with.
+    pub fn secrets(&self) -> Vec<Vec<u8>> {
+        self.containers().values().flat_map(|one| one.secrets.clone()).collect()
+    }
+
+    /// A program ends by itself.
+    pub fn end(&self, task: &TaskId, code: i32) {
+        self.containers()[task].life.send_replace(Life::Ended(code));
+    }
+
+    /// A program writes a line.
+    pub fn print(&self, task: &TaskId, text: &str) {
+        let mut containers = self.containers();
+        let container = containers.get_mut(task).unwrap();
+        let number = i64::try_from(container.lines.len()).unwrap();
+        container.lines.push(LogLine {
+            timestamp: Timestamp::from_seconds(number),
+            stream: LogStream::Stdout,
+            data: format!("{text}\n").into_bytes(),
+        });
+        container.life.send_modify(|_| {});
+    }
+
+    fn life(&self, task: &TaskId) -> Option<watch::Receiver<Life>> {
+        self.containers().get(task).map(|one| one.life.subscribe())
+    }
+}
+
+impl Executor for Machine {
+    async fn describe(&self) -> Result<NodeDescription, ExecutorError> {
+        Ok(NodeDescription {
+            hostname: self.name.clone(),
+            platform: Some(Platform::host()),
+            resources: Resources {
+                nano_cpus: 64_000_000_000,
+                memory_bytes: 64 << 30,
+                generic: Vec::new(),
+            },
+            engine: EngineDescription { version: "test".to_owned(), ..EngineDescription::default() },
+            ..NodeDescription::default()
+        })
+    }
+
+    async fn prepare(&self, work: &Work) -> Result<(), ExecutorError> {
+        let spec = &work.task.spec.container;
+        if spec.image == MISSING_IMAGE {
+            return Err(ExecutorError::Fatal(format!("No such image: {MISSING_IMAGE}:latest")));
+        }
+        self.containers().entry(work.task.id.clone()).or_insert_with(|| Container {
+            life: watch::Sender::new(Life::Made),
+            starts: 0,
+            lines: Vec::new(),
+            image: spec.image.clone(),
+            registry_auth: spec.registry_auth.clone(),
+            secrets: work.secrets.iter().map(|secret| secret.spec.data.clone()).collect(),
+        });
+        Ok(())
+    }
+
+    async fn start(&self, work: &Work) -> Result<(), ExecutorError> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut containers = self.containers();
+        let container = containers
+            .get_mut(&work.task.id)
+            .ok_or_else(|| ExecutorError::Fatal("no such container".to_owned()))?;
+        if *container.life.borrow() == Life::Made {
+            container.starts += 1;
+            container.life.send_replace(Life::Runs);
+        }
+        Ok(())
+    }
+
+    async fn wait(&self, task: &TaskId) -> Result<Exit, ExecutorError> {
+        let gone = || ExecutorError::Fatal("no such container".to_owned());
+        let mut life = self.life(task).ok_or_else(gone)?;
+        let ended = life.wait_for(|life| matches!(life, Life::Ended(_))).await;
+        match ended.map(|life| *life) {
+            Ok(Life::Ended(code)) => Ok(Exit { code, cause: None }),
+            _ => Err(gone()),
+        }
+    }
+
+    async fn shutdown(&self, work: &Work) -> Result<(), ExecutorError> {
+        if let Some(container) = self.containers().get(&work.task.id) {
+            container.life.send_if_modified(|life| {
+                let runs = *life == Life::Runs;
+                if runs {
+                    *life = Life::Ended(143);
+                }
+                runs
+            });
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, task: &TaskId) -> Result<(), ExecutorError> {
+        self.containers().remove(task);
+        Ok(())
+    }
+
+    async fn observe(&self, task: &TaskId) -> Result<Option<Observation>, ExecutorError> {
+        Ok(self.containers().get(task).map(|container| {
+            let (pid, exit_code) = match *container.life.borrow() {
+                Life::Made => (0, 0),
+                Life::Runs => (1, 0),
+                Life::Ended(code) => (0, code),
+            };
+            let container_id = format!("container-{task}");
+            Observation {
+                container: ContainerStatus { container_id, pid, exit_code },
+                ports: Vec::new(),
+            }
+        }))
+    }
+
+    async fn known_tasks(&self) -> Result<Vec<TaskId>, ExecutorError> {
+        Ok(self.all())
+    }
+
+    async fn logs(
+        &self,
+        task: &TaskId,
+        options: &LogOptions,
+        sink: &mut (impl LogSink + Send),
+    ) -> Result<(), ExecutorError> {
+        let Some(mut life) = self.life(task) else { return Ok(()) };
+        let mut next = match (options.tail, self.containers().get(task)) {
+            (LogTail::Last(lines), Some(container)) => {
+                container.lines.len().saturating_sub(usize::try_from(lines).unwrap())
+            }
+            _ => 0,
+        };
+        loop {
+            let (lines, over) = {
+                let containers = self.containers();
+                let Some(container) = containers.get(task) else { return Ok(()) };
+                let over = matches!(*life.borrow_and_update(), Life::Ended(_)) || !options.follow;
+                (container.lines[next..].to_vec(), over)
+            };
+            next += lines.len();
+            for line in lines {
+                if sink.send(line).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if over || life.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Becoming and ceasing to be a member, and who is kept out.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{TestNode, active, eventually, until};
+use shoal_cluster::Command;
+use shoal_model::swarm::{Availability, NodeRole, NodeState};
+use shoal_model::{Classify, Kind};
+use shoal_node::{JoinRequest, LocalNodeState, NodeError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_one_knows_itself() {
+    let manager = TestNode::new("alone").await;
+    let alone = manager.node.info().await;
+    assert_eq!((alone.state, alone.control_available), (LocalNodeState::Inactive, false));
+    let refused = manager.node.control().err().unwrap().to_string();
+    assert!(refused.starts_with("This node is not a swarm manager. Use \"docker swarm init\""));
+
+    let id = manager.init().await.unwrap();
+    let info = manager.node.info().await;
+    assert_eq!(info.state, LocalNodeState::Active);
+    assert_eq!((info.nodes, info.managers), (1, 1));
+    assert_eq!(info.node_id.as_ref(), Some(&id));
+    assert_eq!(info.node_addr, "127.0.0.1");
+    until(&manager.control(), "the manager works, too", |view| {
+        view.node(&id).is_some_and(|node| {
+            node.status.state == NodeState::Ready
+                && node.role == NodeRole::Manager
+                && node.hostname() == "alone"
+                && node.status.addr == "127.0.0.1"
+        })
+    })
+    .await;
+
+    let again = manager.init().await.unwrap_err();
+    assert!(again.to_string().starts_with("This node is already part of a swarm."));
+    assert_eq!(again.kind(), Kind::Unavailable);
+    assert!(matches!(manager.node.leave(false).await, Err(NodeError::LastManager)));
+    manager.node.leave(true).await.unwrap();
+    assert_eq!(manager.node.info().await.state, LocalNodeState::Inactive);
+    assert!(matches!(manager.node.leave(true).await, Err(NodeError::NothingToLeave)));
+    // A new life is possible on the same disk.
+    let next = manager.init().await.unwrap();
+    assert_ne!(next, id);
+    manager.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_join_and_leave() {
+    let manager = TestNode::manager().await;
+    let worker = TestNode::worker("worker", &manager).await;
+    let id = worker.id().await;
+    let info = worker.node.info().await;
+    assert_eq!(info.state, LocalNodeState::Active);
+    assert!(!info.control_available);
+    assert_eq!(info.remote_managers.len(), 1);
+    let refused = worker.node.control().err().unwrap().to_string();
+    assert!(refused.contains("Worker nodes can't be used to view or modify cluster state"));
+    until(&manager.control(), "the worker is ready", |view| {
+        view.node(&id).is_some_and(|node| {
+            node.status.state == NodeState::Ready && node.hostname() == "worker"
+        })
+    })
+    .await;
+
+    worker.node.leave(false).await.unwrap();
+    until(&manager.control(), "the worker is down", |view| {
+        view.node(&id).is_some_and(|node| node.status.state == NodeState::Down)
+    })
+    .await;
+    manager.control().execute(Command::RemoveNode { node: id.clone(), force: false }).await.unwrap();
+    assert!(manager.control().view().await.unwrap().node(&id).is_none());
+    manager.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_node_stays_out() {
+    let manager = TestNode::manager().await;
+    let worker = TestNode::worker("worker", &manager).await;
+    let id = worker.id().await;
+    manager.control().execute(Command::RemoveNode { node: id, force: true }).await.unwrap();
+    eventually("the worker is told", async || {
+        worker.node.info().await.error.contains("not found with valid membership")
+    })
+    .await;
+    worker.node.shutdown().await;
+    manager.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_right_token_lets_in() {
+    let manager = TestNode::manager().await;
+    let other = TestNode::manager().await;
+    let stranger = TestNode::new("stranger").await;
+    let right = manager.join_request().await;
+    let with = |token: &str| JoinRequest { token: token.to_owned(), ..right.clone() };
+
+    // The right cluster, the wrong secret.
+    let (head, _) = right.token.rsplit_once('-').unwrap();
+    let wrong = format!("{head}-{}", "0".repeat(25));
+    let refused = stranger.node.join(with(&wrong)).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
+    );
+    assert_eq!(refused.kind(), Kind::Invalid);
+
+    // Another cluster's token: this manager is not whom it was made for.
+    let foreign = other.join_request().await.token;
+    let refused = stranger.node.join(with(&foreign)).await.unwrap_err();
+    assert!(matches!(refused, NodeError::ForeignRoot { .. }), "{refused}");
+    assert!(refused.to_string().contains("remote CA does not match fingerprint"));
+
+    let refused = stranger.node.join(with("SWMTKN-1-short")).await.unwrap_err();
+    assert_eq!(refused.to_string(), "invalid join token");
+
+    // There is one manager for now.
+    let as_manager = manager.node.info().await.cluster.unwrap().root_ca.join_tokens.manager.clone();
+    let refused = stranger.node.join(with(&as_manager)).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::NotImplemented);
+
+    assert_eq!(stranger.node.info().await.state, LocalNodeState::Inactive);
+    assert_eq!(manager.control().view().await.unwrap().nodes().len(), 1);
+    stranger.node.join(right).await.unwrap();
+    for node in [stranger, other, manager] {
+        node.node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_token_is_the_only_one_that_counts() {
+    let manager = TestNode::manager().await;
+    let old = manager.join_request().await;
+    let control = manager.control();
+    let cluster = manager.node.info().await.cluster.unwrap();
+    let rotate = Command::UpdateCluster {
+        version: cluster.meta.version,
+        spec: Box::new(cluster.spec),
+        new_worker_token: Some(control.new_join_token().await.unwrap()),
+        new_manager_token: None,
+    };
+    control.execute(rotate).await.unwrap();
+    let worker = TestNode::new("worker").await;
+    assert!(worker.node.join(old).await.is_err());
+    worker.node.join(manager.join_request().await).await.unwrap();
+    worker.node.shutdown().await;
+    manager.node.shutdown().await;
+}
+
+/// A worker of another cluster finds our manager at the address it knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_certificate_is_refused() {
+    let ours = TestNode::manager().await;
+    let theirs = TestNode::manager().await;
+    let worker = TestNode::worker("worker", &theirs).await;
+    let our_addr = ours.node.info().await.remote_managers[0].addr.clone();
+    worker.node.shutdown().await;
+    let known = worker.dir.path().join("swarm/managers.json");
+    let peers = format!("[{{\"node_id\":\"x\",\"addr\":\"{our_addr}\"}}]");
+    std::fs::write(&known, peers).unwrap();
+    let worker = worker.restart().await;
+    eventually("the manager is not trusted", async || {
+        let info = worker.node.info().await;
+        info.state == LocalNodeState::Pending && info.error.contains("certificate")
+    })
+    .await;
+    assert_eq!(ours.control().view().await.unwrap().nodes().len(), 1);
+    for node in [worker, theirs, ours] {
+        node.node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_on_the_port_harms_nobody() {
+    let manager = TestNode::manager().await;
+    let addr = manager.node.info().await.remote_managers[0].addr.clone();
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(&addr).await.unwrap());
+    }
+    let pieces: [&[u8]; 5] = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        &[0x16, 0x03, 0x01, 0xff, 0xff, 0x01, 0x00],
+        &[0xff; 4096],
+        b"\0",
+    ];
+    for piece in pieces {
+        let mut stream = TcpStream::connect(&addr).await.unwrap();
+        stream.write_all(piece).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // Whatever it answers, it ends.
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer))
+            .await
+            .expect("the connection ends");
+    }
+    let worker = TestNode::worker("worker", &manager).await;
+    active(&worker).await;
+    worker.node.shutdown().await;
+    manager.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_joins_drained_if_it_wants() {
+    let manager = TestNode::manager().await;
+    let worker = TestNode::new("worker").await;
+    let request =
+        JoinRequest { availability: Availability::Drain, ..manager.join_request().await };
+    worker.node.join(request).await.unwrap();
+    let id = worker.id().await;
+    let view = manager.control().view().await.unwrap();
+    assert_eq!(view.node(&id).unwrap().spec.availability, Availability::Drain);
+    worker.node.shutdown().await;
+    manager.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_named() {
+    let manager = TestNode::manager().await;
+    let addr = manager.node.info().await.remote_managers[0].addr.clone();
+    let second = TestNode::new("second").await;
+    let request = shoal_node::InitRequest { listen_addr: addr.clone(), ..Default::default() };
+    let error = second.node.init(request).await.unwrap_err();
+    assert!(error.chain().contains(&addr), "{}", error.chain());
+    assert_eq!(second.node.info().await.state, LocalNodeState::Inactive);
+    manager.node.shutdown().await;
+}
