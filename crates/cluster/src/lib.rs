@@ -25,6 +25,8 @@ pub mod schedule;
 pub mod store;
 #[cfg(test)]
 mod test_cluster;
+#[cfg(test)]
+mod test_scene;
 
 pub use agent::Executor;
 pub use commands::{Command, CommandError, Decision, Outcome, decide};

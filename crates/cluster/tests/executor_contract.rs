@@ -1,5 +1,12 @@
 //! The fake executor keeps the contract that the real one is held to.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "test support outside of test functions"
+)]
+
 use std::{
     future::Future,
     pin::pin,
@@ -11,12 +18,11 @@ use std::{
 use shoal_cluster::agent::contract::{Program, run};
 use shoal_cluster::agent::fake::FakeExecutor;
 use shoal_cluster::agent::{Executor, Work};
-use shoal_cluster::{Batch, Change, Command, CommandError, Decision, Outcome, Rng, Store};
-use shoal_cluster::{decide, dispatch, pass};
+use shoal_cluster::{Batch, Change, Rng, Store};
 use shoal_model::swarm::{Shared, Task};
 
 #[path = "../src/test_cluster.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests")]
 mod test_cluster;
 
 /// Wakes the thread that blocks on a future.

@@ -4,16 +4,20 @@
 //! `SHOAL_SEED=n cargo test -p shoal-cluster --test simulation` runs one seed
 //! and prints what happens; `SHOAL_SEEDS=n` runs the first n.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "test support outside of test functions"
+)]
+
 mod sim;
 
-use shoal_cluster::{Batch, Change, Command, CommandError, Decision, Outcome, Rng, Store};
-use shoal_cluster::{decide, pass};
+use shoal_cluster::{Batch, Change, Rng, Store};
 
 #[path = "../src/test_cluster.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests")]
 mod test_cluster;
-/// What `test_cluster` names as the crate's own.
-use shoal_cluster::dispatch;
 
 use sim::{Faults, World};
 

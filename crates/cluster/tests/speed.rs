@@ -2,16 +2,21 @@
 //! never how long it took:
 //! `cargo test --release -p shoal-cluster --test speed -- --nocapture`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "test support outside of test functions"
+)]
+
 use std::time::Instant;
 
-use shoal_cluster::dispatch::{self, NodeFeed, TaskReport, report_tasks};
-use shoal_cluster::{
-    Batch, Change, Command, CommandError, Decision, Outcome, Rng, Store, decide, pass,
-};
+use shoal_cluster::dispatch::{NodeFeed, TaskReport, report_tasks};
+use shoal_cluster::{Batch, Change, Command, Rng, Store, decide, pass};
 use shoal_model::swarm::{TaskState, TaskStatus};
 
 #[path = "../src/test_cluster.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests")]
 mod test_cluster;
 
 use test_cluster::{at, node, spec, store};

@@ -9,7 +9,8 @@ use shoal_model::{Classify, Kind};
 
 use super::*;
 use crate::Batch;
-use crate::test_cluster::{Scene, node, node_id, spec};
+use crate::test_cluster::{node, node_id, spec};
+use crate::test_scene::Scene;
 
 fn create(scene: &mut Scene, spec: ServiceSpec) -> Result<Outcome, CommandError> {
     scene.command(Command::CreateService(Box::new(spec)))

@@ -8,7 +8,8 @@ use shoal_model::swarm::{
 
 use super::*;
 use crate::agent::Held;
-use crate::test_cluster::{Scene, node_id, spec, task_id};
+use crate::test_cluster::{node_id, spec, task_id};
+use crate::test_scene::Scene;
 use crate::{Change, Command, Outcome};
 
 fn register(sessions: &mut Sessions, scene: &mut Scene, node: &str) -> Session {

@@ -6,7 +6,8 @@ use shoal_model::swarm::{
     ResourceRequirements, Resources, ServiceSpec, Shared, TaskState,
 };
 
-use crate::test_cluster::{Scene, node_id, spec};
+use crate::test_cluster::{node_id, spec};
+use crate::test_scene::Scene;
 
 fn placed(name: &str, replicas: u64, placement: Placement) -> ServiceSpec {
     let mut spec = spec(name, replicas);

@@ -52,7 +52,7 @@ impl Invariants {
     pub(super) fn check(&self, store: &Store, agents: &BTreeMap<SwarmNodeId, Agent>) {
         one_per_place(self, store, agents);
         nothing_is_given_twice(store);
-        no_more_than_wanted(store);
+        no_more_than_two_per_place(store);
     }
 }
 
@@ -97,17 +97,15 @@ fn nothing_is_given_twice(store: &Store) {
     }
 }
 
-/// A service never has more wanted tasks than replicas, updates that start
-/// first apart.
-fn no_more_than_wanted(store: &Store) {
+/// A place never has more than two wanted tasks: the one that runs and the one
+/// that will replace it.
+fn no_more_than_two_per_place(store: &Store) {
     for service in store.services() {
-        let ServiceMode::Replicated { replicas } = service.spec.mode else { continue };
+        let ServiceMode::Replicated { .. } = service.spec.mode else { continue };
         let mut places: BTreeMap<u64, usize> = BTreeMap::new();
         for task in store.tasks_of_service(&service.id).filter(|task| task.is_wanted()) {
             *places.entry(task.slot).or_default() += 1;
         }
-        // Between a command and its pass there may be more.
-        let _ = replicas;
         for (slot, count) in places {
             assert!(count <= 2, "{} tasks in place {slot}", count);
         }
@@ -123,8 +121,7 @@ impl World {
         if !plan.is_empty() {
             return Err(format!("still something to do:\n{}", plan.text(store)));
         }
-        if let Some(agent) = self.agents.values().find(|agent| !agent.is_quiet()) {
-            let _ = agent;
+        if self.agents.values().any(|agent| !agent.is_quiet()) {
             return Err("an agent is busy".to_owned());
         }
         if let Some(node) = store.nodes().find(|node| node.status.state != NodeState::Ready) {
@@ -162,7 +159,8 @@ impl World {
         for task in wanted {
             let agent = task.node_id.as_ref().and_then(|node| self.agents.get(node));
             let seen = agent.and_then(|agent| agent.state_of(&task.id));
-            let starved = task.status.state == TaskState::Pending && self.has_no_room(task);
+            // What finds no room may hold up an update of the rest.
+            let starved = self.is_starved(service);
             let running = task.status.state == TaskState::Running
                 && seen == Some(TaskState::Running)
                 && agent.is_some_and(|agent| agent.running().any(|id| *id == task.id));

@@ -2,7 +2,8 @@
 
 use shoal_model::swarm::{NodeState, Placement, ServiceMode, ServiceSpec, Shared, TaskState};
 
-use crate::test_cluster::{Scene, node, spec};
+use crate::test_cluster::{node, spec};
+use crate::test_scene::Scene;
 use crate::{Change, Command};
 
 fn global() -> ServiceSpec {

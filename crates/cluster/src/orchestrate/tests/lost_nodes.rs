@@ -4,7 +4,8 @@ use shoal_model::swarm::{Availability, NodeState, Placement, RestartCondition, R
 use shoal_model::swarm::{Shared, TaskState};
 
 use crate::Command;
-use crate::test_cluster::{Scene, node_id, spec};
+use crate::test_cluster::{node_id, spec};
+use crate::test_scene::Scene;
 
 #[test]
 fn tasks_of_a_node_that_is_down_run_elsewhere() {

@@ -2,7 +2,8 @@
 
 use shoal_model::swarm::TaskState;
 
-use crate::test_cluster::{Scene, spec};
+use crate::test_cluster::spec;
+use crate::test_scene::Scene;
 use crate::{Command, Outcome};
 
 #[test]

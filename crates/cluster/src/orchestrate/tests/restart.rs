@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use shoal_model::swarm::{RestartCondition, RestartPolicy, ServiceSpec, Shared, TaskState};
 
-use crate::test_cluster::{Scene, spec};
+use crate::test_cluster::spec;
+use crate::test_scene::Scene;
 
 fn with_policy(policy: RestartPolicy) -> ServiceSpec {
     let mut spec = spec("web", 1);

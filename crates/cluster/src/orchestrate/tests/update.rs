@@ -8,7 +8,8 @@ use shoal_model::swarm::{
 };
 
 use crate::Command;
-use crate::test_cluster::{Scene, spec};
+use crate::test_cluster::spec;
+use crate::test_scene::Scene;
 
 fn updating(config: UpdateConfig) -> ServiceSpec {
     ServiceSpec { update: Some(config), ..spec("web", 4) }
