@@ -99,8 +99,8 @@ impl Jail {
 }
 
 /// What is in a directory: path to a line about it.
-fn listing(root: &std::path::Path) -> BTreeMap<String, String> {
-    fn walk(root: &std::path::Path, prefix: &str, found: &mut BTreeMap<String, String>) {
+fn listing(root: &Path) -> BTreeMap<String, String> {
+    fn walk(root: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {
         for item in fs::read_dir(root).unwrap() {
             let item = item.unwrap();
             let path = format!("{prefix}{}", item.file_name().to_string_lossy());
@@ -125,7 +125,7 @@ fn listing(root: &std::path::Path) -> BTreeMap<String, String> {
     found
 }
 
-fn opaque(path: &std::path::Path) -> bool {
+fn opaque(path: &Path) -> bool {
     let mut value = [0; 8];
     rustix::fs::lgetxattr(path, "trusted.overlay.opaque", &mut value[..]) == Ok(1)
         && value[0] == b'y'

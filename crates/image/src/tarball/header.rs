@@ -134,7 +134,8 @@ fn text(field: &[u8]) -> &[u8] {
 /// The sum is taken with the field itself as blanks. Old writers summed
 /// signed bytes.
 fn check_sum(block: &[u8; BLOCK]) -> Result<(), TarError> {
-    let stated = parse(&block[148..156], "checksum")?;
+    let wrong = || TarError::format("invalid tar header");
+    let stated = parse(&block[148..156], "checksum").map_err(|_| wrong())?;
     let others = || block[..148].iter().chain(&block[156..]);
     let blanks = 8 * i64::from(b' ');
     let unsigned: i64 = blanks + others().map(|&b| i64::from(b)).sum::<i64>();
@@ -142,7 +143,7 @@ fn check_sum(block: &[u8; BLOCK]) -> Result<(), TarError> {
     if stated == unsigned || stated == signed {
         Ok(())
     } else {
-        Err(TarError::format("invalid tar header"))
+        Err(wrong())
     }
 }
 
