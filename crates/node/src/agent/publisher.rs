@@ -132,18 +132,21 @@ impl<E: Executor> Answer<E> {
     async fn read(&self, lines: mpsc::Sender<wire::LogMessage>) {
         let mut readers: JoinSet<()> = JoinSet::new();
         let mut seen: std::collections::HashSet<TaskId> = std::collections::HashSet::new();
+        let mut options = self.options.clone();
         loop {
             for task in self.worker.tasks() {
                 if !self.wants(&task) || !self.has_log(&task) || !seen.insert(task.id.clone()) {
                     continue;
                 }
                 let sink = Sink { lines: lines.clone(), context: self.context(&task) };
-                let (worker, options) = (Arc::clone(&self.worker), self.options.clone());
-                readers.spawn(read_one(worker, task.id.clone(), options, sink));
+                let worker = Arc::clone(&self.worker);
+                readers.spawn(read_one(worker, task.id.clone(), options.clone(), sink));
             }
             if !self.goes_on(&seen) {
                 break;
             }
+            // Of a task that begins later, every line is new.
+            options.tail = LogTail::All;
             tokio::select! {
                 () = lines.closed() => break,
                 () = tokio::time::sleep(LOOK_AGAIN) => {}

@@ -143,7 +143,7 @@ impl LogBroker {
             .map(|(id, _)| id.clone())
             .collect();
         for id in wanting {
-            shared.ask(&id, node, false);
+            shared.ask_newcomer(&id, node);
         }
     }
 
@@ -206,6 +206,15 @@ impl Shared {
         } else {
             subscription.gaps.push(format!("node {node} is not available"));
         }
+    }
+
+    /// Asks a node that had nothing to say so far: every line it has is new.
+    fn ask_newcomer(&mut self, id: &str, node: &SwarmNodeId) {
+        let Some(subscription) = self.subscriptions.get_mut(id) else { return };
+        if let Some(options) = &mut subscription.message.options {
+            options.tail = 0;
+        }
+        self.ask(id, node, false);
     }
 
     /// A node is done with a subscription; `gap` says why not everything came.
