@@ -2,7 +2,7 @@
 
 use shoal_model::swarm::{Node, NodeState, Service, Task, TaskState, UpdateOrder};
 
-use super::{slot::Slot, update};
+use super::{dirty::is_dirty, slot::Slot, update};
 use crate::{
     pass::{Cause, Work},
     store::Store,
@@ -18,7 +18,7 @@ pub(super) fn run(work: &mut Work<'_>, service: &Service, slot: &Slot) {
             work.wake_at(time);
             continue;
         }
-        if overlaps(service, task, slot) || place_is_free(work.view(), task, slot) {
+        if overlaps(work.view(), service, task, slot) || place_is_free(work.view(), task, slot) {
             work.want(&task.id, TaskState::Running, Cause::TurnCame);
         }
     }
@@ -26,9 +26,9 @@ pub(super) fn run(work: &mut Work<'_>, service: &Service, slot: &Slot) {
 
 /// Whether the task may run beside the one it replaces: in an update that
 /// starts first, while that one is still wanted.
-fn overlaps(service: &Service, task: &Task, slot: &Slot) -> bool {
+fn overlaps(view: &Store, service: &Service, task: &Task, slot: &Slot) -> bool {
     update::config(service).order == UpdateOrder::StartFirst
-        && task.spec_version == service.spec_version
+        && !is_dirty(view, service, task)
         && slot.iter().any(|other| other.id != task.id && other.is_wanted())
 }
 

@@ -10,6 +10,7 @@ use shoal_model::Timestamp;
 use shoal_model::swarm::{RestartCondition, RestartPolicy, Service, Task, TaskOrigin, TaskState};
 
 use super::{
+    dirty::is_dirty,
     new_task::new_task,
     slot::{Slot, SlotKey},
 };
@@ -61,8 +62,7 @@ fn reason(work: &Work<'_>, service: &Service, task: &Task) -> Option<Reason> {
     let placement = task.spec.placement.as_ref();
     let constraints = placement.map_or(&[][..], |placement| &placement.constraints);
     // Tasks of an older spec are the updater's business.
-    let current = task.spec_version == service.spec_version;
-    (current && !schedule::all_met_by(constraints, node))
+    (!schedule::all_met_by(constraints, node) && !is_dirty(work.view(), service, task))
         .then_some(Reason::Moved(Cause::ConstraintsBroken))
 }
 

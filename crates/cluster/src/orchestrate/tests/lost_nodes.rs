@@ -108,6 +108,12 @@ fn tasks_leave_a_node_that_no_longer_meets_their_constraints() {
     scene.create(spec);
     scene.settle();
     assert_eq!(scene.spread("web"), [1, 1]);
+    // A new number of replicas makes a new spec, with the same constraints.
+    scene.scale("web", 1);
+    scene.settle();
+    scene.scale("web", 2);
+    scene.settle();
+    assert_eq!(scene.spread("web"), [1, 1]);
     scene.edit_node("n1", |node| node.spec.annotations.labels.clear());
     let plan = scene.pass();
     assert!(plan.contains("shutdown: node no longer meets the constraints"), "{plan}");

@@ -287,6 +287,27 @@ fn scaling_in_the_middle_keeps_the_lanes() {
 }
 
 #[test]
+fn start_first_goes_on_after_a_failure_and_a_new_number() {
+    let mut scene = scene(UpdateConfig {
+        order: UpdateOrder::StartFirst,
+        failure_action: FailureAction::Continue,
+        ..UpdateConfig::default()
+    });
+    scene.set_image("web", "image:2");
+    scene.pass();
+    let new = scene.store.tasks().find(|task| is_new(task)).unwrap().id.clone();
+    scene.report(&new, TaskState::Rejected);
+    scene.pass();
+    scene.scale("web", 5);
+    for _ in 0..10 {
+        scene.settle();
+        scene.after(5);
+    }
+    assert_eq!(scene.update_status("web"), "completed: update completed");
+    assert_eq!((count_new(&scene), scene.spread("web")), (5, vec![5]));
+}
+
+#[test]
 fn force_update_replaces_all() {
     let mut scene = scene(UpdateConfig { parallelism: 0, ..Default::default() });
     scene.update("web", |spec| Shared::make_mut(&mut spec.task).force_update += 1);
