@@ -34,8 +34,9 @@ const MAX_PARALLEL_STEPS: usize = 4;
 
 /// What all stages of a build share.
 struct Shared<W> {
-    worker: Arc<W>,
+    /// Goes before the worker, which tells others that the build is over.
     context: Context,
+    worker: Arc<W>,
     graph: Graph,
     request: BuildRequest,
     /// Global arguments and those of the platform, for `ARG` without default.

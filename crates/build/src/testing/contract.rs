@@ -79,8 +79,8 @@ async fn processes_run<W: Worker>(worker: &W, base: &[Digest]) {
     };
     let (code, stdout, stderr) = run(worker, base, step).await;
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (3, "/etc\nb c\n33\n99\n", "err\n"));
-    let (code, ..) = run(worker, base, shell("kill -9 $$")).await;
-    assert_eq!(code, 137, "128 + the signal");
+    let (code, ..) = run(worker, base, shell("sh -c 'kill -9 $$'; exit $?")).await;
+    assert_eq!(code, 137, "128 + the signal, as the shell says");
     let many = "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done";
     let (_, stdout, _) = run(worker, base, shell(many)).await;
     assert_eq!(stdout.lines().count(), 5000, "no output is lost");

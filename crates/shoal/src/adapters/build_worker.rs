@@ -22,7 +22,7 @@ use shoal_image::{Lease, ProgressSink, Store};
 use shoal_model::{Classify, Digest, Kind, Timestamp};
 use shoal_server::docker::{BuildAuth, Builder};
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 pub(crate) use snapshot::LayerSnapshot;
 
@@ -53,10 +53,12 @@ impl Builds {
             auth,
             lease: Arc::new(self.images.lease()),
             cleanups: self.cleanups.clone(),
+            _running: self.cleanups.token(),
         }
     }
 
-    /// Waits until the containers of cancelled builds are gone.
+    /// Waits until all builds are over and the containers of cancelled ones are
+    /// gone.
     pub(crate) async fn close(&self) {
         self.cleanups.close();
         self.cleanups.wait().await;
@@ -82,6 +84,8 @@ pub(crate) struct BuildWorker {
     auth: BuildAuth,
     lease: Arc<Lease>,
     cleanups: TaskTracker,
+    /// A build is over for [`Builds::close`] when the last of its stages is.
+    _running: TaskTrackerToken,
 }
 
 impl Worker for BuildWorker {

@@ -49,9 +49,8 @@ pub(super) async fn run(
         scratch: snapshot.keep_alive(),
         cleanups: worker.cleanups.clone(),
     };
-    let waiting = containers
-        .wait(&name, WaitCondition::NextExit)
-        .map_err(|error| worker_error(&error))?;
+    let waiting =
+        containers.wait(&name, WaitCondition::NextExit).map_err(|error| worker_error(&error))?;
     let attach =
         AttachOptions { stdout: true, stderr: true, stream: true, ..AttachOptions::default() };
     let mut attached =
@@ -94,13 +93,16 @@ impl Drop for Running {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };
         let (engine, scratch) = (self.engine.clone(), self.scratch.clone());
-        self.cleanups.spawn(async move {
+        // Without a runtime the daemon is ending: the next one removes it.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let cleanup = async move {
             if let Err(error) = remove(&engine, &id).await {
                 tracing::warn!(container = %id, %error, "cannot remove the container of a build");
             }
             // The directories it ran on go only now.
             drop(scratch);
-        });
+        };
+        self.cleanups.spawn_on(cleanup, &runtime);
     }
 }
 

@@ -93,7 +93,11 @@ impl LayerSnapshot {
     }
 
     /// Makes a layer of what was written, if something was.
-    pub(super) fn commit(self, images: &Store, lease: &Lease) -> Result<Option<Digest>, WorkerError> {
+    pub(super) fn commit(
+        self,
+        images: &Store,
+        lease: &Lease,
+    ) -> Result<Option<Digest>, WorkerError> {
         let upper = self.upper();
         let untouched = self
             .is_untouched(&upper)
