@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use shoal_image::Store;
-use shoal_network::Networks;
+use shoal_model::Classify;
+use shoal_network::{NetworkError, Networks};
 use shoal_runtime::launch::ShimBinary;
 
 use crate::container::Containers;
@@ -72,7 +73,7 @@ impl Engine {
         };
         containers.load().await.map_err(failed("cannot read the containers"))?;
         containers.adopt_all().await.map_err(failed("cannot read the bundles"))?;
-        containers.node.networks.warm().await;
+        containers.node.networks.warm().await.map_err(OpenError::network)?;
         containers.resume_all();
         let execs = Execs::new(containers.clone());
         Ok(Arc::new(Engine { containers, execs, volumes, events }))
@@ -106,6 +107,10 @@ impl Engine {
 }
 
 impl OpenError {
+    fn network(error: NetworkError) -> Self {
+        OpenError::Network { message: error.chain() }
+    }
+
     fn io(what: String) -> impl FnOnce(io::Error) -> Self {
         move |source| OpenError::Io { what, source }
     }

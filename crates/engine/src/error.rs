@@ -271,6 +271,12 @@ pub enum OpenError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The networks could not be put in place.
+    #[error("{message}")]
+    Network {
+        /// Their words.
+        message: String,
+    },
 }
 
 impl Classify for OpenError {

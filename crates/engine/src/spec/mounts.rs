@@ -12,16 +12,21 @@ use crate::domain::{IpcMode, Mount, MountKind, MountPoint, Propagation, TmpfsOpt
 const DEFAULT_SHM_BYTES: u64 = 64 << 20;
 
 /// All mounts, parents before children. A mount of the user takes the place of a
-/// default one at the same path, and of the default ones below it.
+/// default one at the same path, and of the default ones below it; the files of
+/// `/etc` are mounted into a `/etc` of the user, too.
 pub(super) fn mounts(record: &Record, facts: &Facts) -> Vec<OciMount> {
-    let mut chosen: Vec<&MountPoint> = record.mounts.iter().collect();
-    chosen.sort_by_key(|point| Path::new(&point.mount.destination).components().count());
-    let covered =
-        |path: &Path| chosen.iter().any(|point| path.starts_with(&point.mount.destination));
+    let chosen = &record.mounts;
     let mut mounts = standard(record, facts);
-    mounts.extend(etc(record, facts));
-    mounts.retain(|mount| !covered(mount.destination()));
-    mounts.extend(chosen.iter().map(|point| user(point)));
+    mounts.retain(|mount| {
+        !chosen.iter().any(|point| mount.destination().starts_with(&point.mount.destination))
+    });
+    let mut later = etc(record, facts);
+    later.retain(|mount| {
+        !chosen.iter().any(|point| Path::new(&point.mount.destination) == mount.destination())
+    });
+    later.extend(chosen.iter().map(user));
+    later.sort_by_key(|mount| mount.destination().components().count());
+    mounts.extend(later);
     mounts
 }
 

@@ -1,0 +1,269 @@
+//! The daemon dies with SIGKILL: what ran still runs, and is found again.
+//!
+//! A child process of this test plays the daemon; it is this very program with a
+//! variable set, in the network namespace of the test.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use shoal_engine::domain::{
+    AttachOptions, ContainerStatus, HostConfig, ListFilter, LogOptions, NetworkMode, PortBinding,
+    RestartPolicy, StopOptions,
+};
+
+use crate::bed::{Bed, Daemon, eventually, on_node, open, outputs, read_all, shell, sleeper};
+
+/// Tells the child which play it is in.
+const PLAY: &str = "SHOAL_ENGINE_TEST_PLAY";
+const DIR: &str = "SHOAL_ENGINE_TEST_DIR";
+const CGROUP: &str = "SHOAL_ENGINE_TEST_CGROUP";
+
+/// The child's part; as a test of its own it has nothing to do.
+#[test]
+fn child() {
+    let Ok(play) = std::env::var(PLAY) else { return };
+    let dir = PathBuf::from(std::env::var(DIR).unwrap());
+    let cgroup = std::env::var(CGROUP).unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let daemon = open(&dir, &cgroup).await;
+        match play.as_str() {
+            "run" => run(&daemon).await,
+            "flood" => flood(daemon).await,
+            other => panic!("no play {other}"),
+        }
+        println!("READY");
+        std::future::pending::<()>().await;
+    });
+}
+
+/// Starts a daemon that plays `play`, waits until it says so, and kills it.
+async fn play_and_kill(bed: &Arc<Bed>, play: &str, ready: &str) {
+    // The child of this thread is in this thread's network namespace.
+    let mut child: Child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::child", "--nocapture"])
+        .env(PLAY, play)
+        .env(DIR, bed.dir())
+        .env(CGROUP, bed.cgroup_parent())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = child.stdout.take().unwrap();
+    let ready = ready.to_owned();
+    let told = tokio::task::spawn_blocking(move || {
+        BufReader::new(output).lines().any(|line| line.unwrap().contains(&ready))
+    });
+    assert!(told.await.unwrap(), "the daemon's child did not get ready");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn named(name: &str, line: &str, host: HostConfig) -> shoal_engine::domain::CreateContainer {
+    let mut request = shell(line);
+    request.name = Some(name.into());
+    request.host = HostConfig { network_mode: NetworkMode::Host, ..host };
+    request
+}
+
+async fn run(daemon: &Daemon) {
+    let line = "echo before; while [ ! -e /tmp/go ]; do sleep 0.01; done; echo after; \
+                while [ ! -e /tmp/end ]; do sleep 0.01; done; exit 5";
+    daemon.start(named("runs", line, HostConfig::default())).await;
+    daemon
+        .start(named(
+            "ends",
+            "while [ ! -e /tmp/x ]; do sleep 0.01; done; exit 6",
+            HostConfig::default(),
+        ))
+        .await;
+    daemon.start(named("shim-dies", "sleep 1000", HostConfig::default())).await;
+    let again = HostConfig { restart_policy: RestartPolicy::Always, ..HostConfig::default() };
+    daemon.start(named("again", "sleep 1000", again)).await;
+    let once = HostConfig { auto_remove: true, ..HostConfig::default() };
+    daemon.start(named("once", "while [ ! -e /tmp/x ]; do sleep 0.01; done", once)).await;
+    daemon.start(named("paused", "sleep 1000", HostConfig::default())).await;
+    daemon.containers().pause("paused").await.unwrap();
+    let mut request = named("bridged", "sleep 1000", HostConfig::default());
+    request.host.network_mode = NetworkMode::Bridge;
+    let binding = PortBinding { host_ip: None, host_port: "18081".parse().unwrap() };
+    request.host.port_bindings.insert("80/tcp".parse().unwrap(), vec![binding]);
+    daemon.start(request).await;
+    daemon.containers().create(named("made", "true", HostConfig::default())).await.unwrap();
+    daemon.start(named("done", "exit 4", HostConfig::default())).await;
+    eventually("ended", async || daemon.status("done") == ContainerStatus::Exited).await;
+    for name in ["runs", "ends", "shim-dies", "again", "once", "paused", "bridged"] {
+        println!("PID {name} {}", daemon.containers().inspect(name).unwrap().state.pid);
+    }
+}
+
+/// The process with this in its command line.
+fn shim_of(bundle: &str) -> i32 {
+    for entry in std::fs::read_dir("/proc").unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(line) = std::fs::read_to_string(path.join("cmdline")) else { continue };
+        if line.contains(bundle) && line.contains("shim\0") {
+            return path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        }
+    }
+    panic!("no shim of {bundle}");
+}
+
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Names by what is on disk: for the time without a daemon.
+fn id_of(bed: &Bed, name: &str) -> String {
+    for entry in std::fs::read_dir(bed.root().join("containers")).unwrap() {
+        let path = entry.unwrap().path();
+        let record = std::fs::read_to_string(path.join("container.json")).unwrap();
+        if record.contains(&format!("\"name\":\"{name}\"")) {
+            return path.file_name().unwrap().to_str().unwrap().into();
+        }
+    }
+    panic!("no container {name}");
+}
+
+fn touch_inside(bed: &Bed, name: &str, path: &str) {
+    let upper = bed.root().join("containers").join(id_of(bed, name));
+    let state = std::fs::read_to_string(upper.join("state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    std::fs::write(format!("/proc/{}/root{path}", state["pid"]), "").unwrap();
+}
+
+#[test]
+fn everything_is_found_again_after_a_kill() {
+    on_node(async |bed| {
+        play_and_kill(&bed, "run", "READY").await;
+        // While nobody is there: two end by themselves, and one loses its shim.
+        touch_inside(&bed, "ends", "/tmp/x");
+        touch_inside(&bed, "once", "/tmp/x");
+        touch_inside(&bed, "runs", "/tmp/go");
+        for name in ["ends", "once"] {
+            let bundle = bed.run().join("containers").join(id_of(&bed, name));
+            eventually("exit told on disk", async || bundle.join("exit.json").exists()).await;
+            eventually("shim gone", async || !bundle.join("shim.sock").exists()).await;
+        }
+        let dying = id_of(&bed, "shim-dies");
+        kill(shim_of(&dying));
+
+        let daemon = bed.open().await;
+        let containers = daemon.containers();
+        assert_eq!(daemon.status("runs"), ContainerStatus::Running);
+        assert_eq!(daemon.status("again"), ContainerStatus::Running);
+        assert_eq!(daemon.status("paused"), ContainerStatus::Paused);
+        assert_eq!(daemon.status("made"), ContainerStatus::Created);
+        let exit = |name: &str| {
+            let state = containers.inspect(name).unwrap().state;
+            (state.status, state.exit_code)
+        };
+        assert_eq!(exit("ends"), (ContainerStatus::Exited, 6));
+        assert_eq!(exit("done"), (ContainerStatus::Exited, 4));
+        assert_eq!(exit("shim-dies"), (ContainerStatus::Exited, 137));
+        eventually("removed", async || containers.inspect("once").is_err()).await;
+
+        // What runs is as much in hand as before.
+        let follow = LogOptions { follow: true, ..LogOptions::default() };
+        let mut log = containers.logs("runs", follow).await.unwrap();
+        assert_eq!(&log.next().await.unwrap().data[..], b"before\n");
+        assert_eq!(&log.next().await.unwrap().data[..], b"after\n");
+        let options = AttachOptions { stdout: true, ..outputs() };
+        let attached = containers.attach("runs", options).await.unwrap();
+        assert_eq!(daemon.exec("runs", &["touch", "/tmp/end"]).await.1, 0);
+        assert_eq!(read_all(attached).await, "");
+        assert_eq!(log.next().await, None);
+        assert_eq!(exit("runs"), (ContainerStatus::Exited, 5));
+
+        let pid = containers.inspect("again").unwrap().state.pid;
+        kill(pid as i32);
+        eventually("running again", async || {
+            let state = containers.inspect("again").unwrap().state;
+            state.status == ContainerStatus::Running && state.pid != pid
+        })
+        .await;
+
+        // Its address and port are still its own.
+        let bridged = containers.inspect("bridged").unwrap();
+        assert!(bridged.networks["bridge"].ip_address.is_some());
+        let mut taken = sleeper();
+        taken.name = Some("taken".into());
+        taken.host = bridged.host.clone();
+        containers.create(taken).await.unwrap();
+        let refused = containers.start("taken").await.unwrap_err().to_string();
+        assert!(refused.ends_with("port is already allocated"), "{refused}");
+        containers.stop("bridged", StopOptions { timeout_s: Some(0), signal: None }).await.unwrap();
+        containers.start("taken").await.unwrap();
+
+        containers.unpause("paused").await.unwrap();
+        for one in containers.list(&ListFilter { all: true, ..Default::default() }).unwrap() {
+            daemon.remove(one.id.as_str()).await;
+        }
+        daemon.close().await;
+    });
+}
+
+async fn flood(daemon: Daemon) {
+    let daemon = Arc::new(daemon);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let daemon = daemon.clone();
+        tasks.spawn(async move {
+            daemon.start(sleeper()).await;
+        });
+    }
+    for started in 1.. {
+        if tasks.join_next().await.is_none() {
+            break;
+        }
+        println!("STARTED {started}.");
+    }
+}
+
+#[test]
+fn a_kill_while_a_hundred_start_leaves_each_running_or_not_started() {
+    on_node(async |bed| {
+        play_and_kill(&bed, "flood", "STARTED 20.").await;
+        let daemon = bed.open().await;
+        let all =
+            daemon.containers().list(&ListFilter { all: true, ..Default::default() }).unwrap();
+        let running: Vec<_> =
+            all.iter().filter(|one| one.status == ContainerStatus::Running).collect();
+        assert!(running.len() >= 20, "{} run", running.len());
+        for one in &all {
+            let status = one.status;
+            assert!(
+                matches!(status, ContainerStatus::Running | ContainerStatus::Created),
+                "{status:?}"
+            );
+        }
+        // Each is in hand: what runs answers, what does not can be started.
+        let (output, _) = daemon.exec(running[0].id.as_str(), &["echo", "here"]).await;
+        assert_eq!(output, "here\n");
+        if let Some(made) = all.iter().find(|one| one.status == ContainerStatus::Created) {
+            daemon.containers().start(made.id.as_str()).await.unwrap();
+        }
+        futures_util::future::join_all(all.iter().map(|one| daemon.remove(one.id.as_str()))).await;
+        daemon.close().await;
+    });
+}
+
+#[test]
+fn a_daemon_that_leaves_in_order_leaves_its_containers_running() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let id = daemon.start(sleeper()).await;
+        let pid = daemon.containers().inspect(id.as_str()).unwrap().state.pid;
+        daemon.close().await;
+        let daemon = bed.open().await;
+        let state = daemon.containers().inspect(id.as_str()).unwrap().state;
+        assert_eq!((state.status, state.pid), (ContainerStatus::Running, pid));
+        daemon.containers().stop(id.as_str(), StopOptions::default()).await.unwrap();
+        assert_eq!(daemon.containers().inspect(id.as_str()).unwrap().state.exit_code, 0);
+        daemon.remove(id.as_str()).await;
+        daemon.close().await;
+    });
+}

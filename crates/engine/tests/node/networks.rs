@@ -1,0 +1,130 @@
+//! Containers in networks: addresses, names, published ports.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+
+use shoal_engine::domain::{
+    CreateContainer, EndpointOptions, NetworkMode, Port, PortBinding, Protocol,
+};
+use shoal_model::{Classify, Kind, NetworkId, Timestamp};
+
+use crate::bed::{eventually, on_node, shell, sleeper};
+
+fn server(port: u16) -> CreateContainer {
+    let mut request =
+        shell("while true; do echo served | nc -l -p 5000; done & trap 'exit 0' TERM; wait");
+    let binding = PortBinding { host_ip: None, host_port: port.to_string().parse().unwrap() };
+    request.host.network_mode = NetworkMode::Bridge;
+    let inside = Port { number: 5000, protocol: Protocol::Tcp };
+    request.host.port_bindings.insert(inside, vec![binding]);
+    request
+}
+
+fn ask(port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+    stream.write_all(b"\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+#[test]
+fn a_published_port_is_reached_and_taken_only_once() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let mut first = server(18080);
+        first.name = Some("first".into());
+        daemon.start(first).await;
+        let view = daemon.containers().inspect("first").unwrap();
+        let endpoint = &view.networks["bridge"];
+        assert!(endpoint.ip_address.is_some() && endpoint.gateway.is_some());
+        let inside = Port { number: 5000, protocol: Protocol::Tcp };
+        assert_eq!(view.ports[&inside][0].host_port, 18080);
+        eventually("served", async || {
+            let answer = tokio::task::spawn_blocking(|| ask(18080)).await.unwrap();
+            answer.as_deref() == Some("served\n")
+        })
+        .await;
+
+        let mut second = server(18080);
+        second.name = Some("second".into());
+        daemon.containers().create(second).await.unwrap();
+        let refused = daemon.containers().start("second").await.unwrap_err();
+        let message = refused.to_string();
+        assert!(
+            message
+                .starts_with("driver failed programming external connectivity on endpoint second")
+                && message.ends_with("Bind for 0.0.0.0:18080 failed: port is already allocated"),
+            "{message}"
+        );
+        let state = daemon.containers().inspect("second").unwrap().state;
+        assert_eq!((state.status.as_str(), state.error.as_str()), ("created", message.as_str()));
+        daemon.remove("first").await;
+        daemon.containers().start("second").await.unwrap();
+        daemon.remove("second").await;
+        daemon.close().await;
+    });
+}
+
+#[test]
+fn names_resolve_in_a_network_of_the_users() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let request = shoal_network::CreateNetwork { name: "sea".into(), ..Default::default() };
+        let id = NetworkId::from_bytes([5; 32]);
+        daemon.networks.create(request, id, Timestamp::EPOCH).await.unwrap();
+        let mut donor = sleeper();
+        donor.name = Some("whale".into());
+        donor.host.network_mode = NetworkMode::Network("sea".into());
+        let alias = EndpointOptions { aliases: vec!["big-fish".into()], ..Default::default() };
+        donor.networks.insert("sea".into(), alias);
+        daemon.start(donor).await;
+        let view = daemon.containers().inspect("whale").unwrap();
+        let address = view.networks["sea"].ip_address.unwrap();
+        for name in ["whale", "big-fish"] {
+            let mut asker = shell(&format!("nslookup {name} 127.0.0.11; cat /etc/resolv.conf"));
+            asker.host.network_mode = NetworkMode::Network("sea".into());
+            let (output, _) = daemon.run(asker).await;
+            assert!(output.contains(&address.to_string()), "{output}");
+            assert!(output.contains("nameserver 127.0.0.11"), "{output}");
+        }
+
+        // A container of the default bridge joins, and leaves.
+        let mut other = sleeper();
+        other.name = Some("crab".into());
+        other.host.network_mode = NetworkMode::Bridge;
+        daemon.start(other).await;
+        let containers = daemon.containers();
+        containers.connect("crab", "sea", EndpointOptions::default()).await.unwrap();
+        assert_eq!(containers.inspect("crab").unwrap().networks.len(), 2);
+        let again = containers.connect("crab", "sea", EndpointOptions::default()).await;
+        assert_eq!(again.unwrap_err().kind(), Kind::Forbidden);
+        assert_eq!(daemon.exec("crab", &["nslookup", "whale", "127.0.0.11"]).await.1, 0);
+        containers.disconnect("crab", "sea", false).await.unwrap();
+        assert_eq!(containers.inspect("crab").unwrap().networks.len(), 1);
+        daemon.remove("crab").await;
+        daemon.remove("whale").await;
+        daemon.networks.remove("sea").await.unwrap();
+        daemon.close().await;
+    });
+}
+
+#[test]
+fn files_of_etc_tell_the_containers_names() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let mut request = shell("hostname; cat /etc/hostname /etc/hosts");
+        request.config.hostname = Some("shell".into());
+        request.host.network_mode = NetworkMode::Bridge;
+        request.host.extra_hosts = vec!["up:host-gateway".into(), "db:10.1.2.3".into()];
+        let (output, _) = daemon.run(request).await;
+        assert!(output.starts_with("shell\nshell\n"), "{output}");
+        assert!(output.contains("10.1.2.3\tdb\n") && output.contains("\tup\n"), "{output}");
+        assert!(output.contains("\tshell\n"), "{output}");
+
+        let mut alone = shell("ls /proc/sys/net/ipv4/conf");
+        alone.host.network_mode = NetworkMode::None;
+        assert_eq!(daemon.run(alone).await.0, "all\ndefault\nlo\n");
+        daemon.close().await;
+    });
+}
