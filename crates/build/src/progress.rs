@@ -39,8 +39,9 @@ pub enum Event {
     },
     /// The step was found in the cache.
     CacheHit,
-    /// The step is done; the image so far has this id.
-    StepDone(Digest),
+    /// The step is done; the image so far has this id, or none yet where it
+    /// begins with nothing.
+    StepDone(Option<Digest>),
     /// Something the author of the Dockerfile should know.
     Warning(String),
     /// The image is there.

@@ -69,7 +69,9 @@ pub fn event(event: &Event, quiet: bool) -> Vec<Line> {
         Event::Output { stream: OutputStream::Stdout, text } => stream(text.clone()),
         Event::Output { stream: OutputStream::Stderr, text } => stream(red(text)),
         Event::CacheHit => stream(" ---> Using cache\n"),
-        Event::StepDone(id) => stream(format!(" ---> {}\n", id.short())),
+        Event::StepDone(id) => {
+            stream(format!(" ---> {}\n", id.as_ref().map_or("", |id| id.short())))
+        }
         Event::Warning(text) => stream(red(&format!("[Warning] {text}\n"))),
         Event::Built(id) => vec![
             Line::Aux(id.clone()),
@@ -123,10 +125,10 @@ mod tests {
         let id = Digest::sha256([0xab; 32]);
         let events = [
             Event::Step { number: 1, total: 2, text: "FROM python".into() },
-            Event::StepDone(id.clone()),
+            Event::StepDone(Some(id.clone())),
             Event::Step { number: 2, total: 2, text: "RUN x".into() },
             Event::CacheHit,
-            Event::StepDone(id.clone()),
+            Event::StepDone(Some(id.clone())),
             Event::Built(id),
         ];
         assert_eq!(

@@ -73,6 +73,7 @@ fn step(instruction: &'static str, sources: &[&str], destination: &str) -> CopyS
         instruction,
         sources: sources.iter().map(|s| CopySource::Path((*s).to_owned())).collect(),
         destination: destination.to_owned(),
+        written_destination: destination.to_owned(),
         from: None,
         chown: None,
         chmod: None,

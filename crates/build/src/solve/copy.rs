@@ -74,10 +74,10 @@ pub(super) async fn copy<W: Worker>(
     let mut parts = vec!["copy".to_owned(), format!("{step:?}")];
     parts.extend(found.iter().map(Found::identity));
     let key = stage.state.key.step(&parts);
-    let created_by = nop(
-        &stage.state,
-        &format!("{} {} in {} ", step.instruction, files::label(&found), step.destination),
-    );
+    let chown = step.chown.as_ref().map(|owner| format!("--chown={owner} ")).unwrap_or_default();
+    let (label, to) = (files::label(&found), &step.written_destination);
+    let comment = format!("{} {chown}{label} in {to} ", step.instruction);
+    let created_by = nop(&stage.state, &comment);
     let mut slot = stage.shared.once.step(&key).await;
     let done = match stage.find(&key, slot.as_ref()).await? {
         Some(found) => found,

@@ -27,6 +27,8 @@ pub(super) struct Stage<W> {
     pub(super) state: State,
     /// The line of the instruction, for errors.
     pub(super) line: usize,
+    /// The triggers of the base are running.
+    in_triggers: bool,
 }
 
 /// Builds a stage and puts its result where the others find it.
@@ -55,12 +57,11 @@ async fn build<W: Worker>(shared: &Arc<Shared<W>>, index: usize) -> Result<State
     let send = |event| shared.order.send(index, event);
     send(Event::Step { number: first, total, text: definition.from.source.clone() }).await?;
     let state = base(shared, index).await?;
-    let mut stage = Stage { shared: shared.clone(), index, state, line: definition.from.line };
-    let has_base = !matches!(definition.base, Base::Scratch);
-    if has_base {
-        send(Event::StepDone(stage.state.id())).await?;
-    }
+    let line = definition.from.line;
+    let mut stage = Stage { shared: shared.clone(), index, state, line, in_triggers: false };
     stage.triggers().await?;
+    let is_empty = matches!(definition.base, Base::Scratch);
+    send(Event::StepDone((!is_empty).then(|| stage.state.id()))).await?;
     for (offset, instruction) in definition.instructions.iter().enumerate() {
         let number = first + 1 + offset;
         send(Event::Step { number, total, text: instruction.source.clone() }).await?;
@@ -141,6 +142,7 @@ impl<W: Worker> Stage<W> {
             return Ok(());
         }
         self.send(Event::Triggers(triggers.len())).await?;
+        self.in_triggers = true;
         for text in triggers {
             let trigger: Instruction =
                 dockerfile::parse_trigger(&text).map_err(|error| self.wrong(error.message))?;
@@ -156,6 +158,7 @@ impl<W: Worker> Stage<W> {
                 command => self.step(&command).await?,
             }
         }
+        self.in_triggers = false;
         Ok(())
     }
 
@@ -245,7 +248,11 @@ impl<W: Worker> Stage<W> {
         created_by: String,
     ) -> Result<(), BuildError> {
         self.state.advance(key, step.layer.as_ref(), &step.created, created_by);
-        self.send(Event::StepDone(self.state.id())).await
+        // Docker says it once for all triggers.
+        if self.in_triggers {
+            return Ok(());
+        }
+        self.send(Event::StepDone(Some(self.state.id()))).await
     }
 
     /// The state of what `COPY --from` names.

@@ -43,6 +43,8 @@ pub struct CopyStep {
     pub sources: Vec<CopySource>,
     /// Absolute; ends with `/` if it must be a directory.
     pub destination: String,
+    /// As written, for the history.
+    pub written_destination: String,
     /// `--from`
     pub from: Option<String>,
     /// `--chown`
@@ -99,6 +101,7 @@ pub(crate) fn resolve(command: &Command, state: &State, scope: Scope<'_>) -> Res
             instruction: "ADD",
             sources: sources(&add.sources, state, scope)?,
             destination: destination(&word(&add.destination)?, state),
+            written_destination: word(&add.destination)?,
             from: None,
             chown: add.chown.as_deref().map(word).transpose()?,
             chmod: add.chmod.as_deref().map(|text| mode(&word(text)?)).transpose()?,
@@ -109,6 +112,7 @@ pub(crate) fn resolve(command: &Command, state: &State, scope: Scope<'_>) -> Res
             instruction: "COPY",
             sources: sources(&copy.sources, state, scope)?,
             destination: destination(&word(&copy.destination)?, state),
+            written_destination: word(&copy.destination)?,
             from: copy.from.clone(),
             chown: copy.chown.as_deref().map(word).transpose()?,
             chmod: copy.chmod.as_deref().map(|text| mode(&word(text)?)).transpose()?,

@@ -93,8 +93,15 @@ impl Machine {
         assert_eq!((left("tmp"), left("image/ingest"), left("containers")), (0, 0, 0));
         self.engine.close().await;
         self.networks.close().await;
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
         let cgroup = Cgroup::at(&Layout::detect().unwrap(), &self.cgroup_parent).unwrap();
-        cgroup.remove().unwrap();
+        // Also after a test that failed in the middle.
+        let removed = cgroup.kill_all().and_then(|()| cgroup.remove());
+        assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
     }
 }
 
