@@ -55,30 +55,30 @@ fn run(nodes: usize, steps: usize, count: u64, faults: Faults) {
 
 #[test]
 fn without_faults() {
-    run(5, 200, 10, Faults::NONE);
+    run(5, 200, 6, Faults::NONE);
 }
 
 #[test]
 fn with_programs_that_crash() {
-    run(5, 300, 15, Faults { crash: 20, ..Faults::NONE });
+    run(5, 300, 8, Faults { crash: 20, ..Faults::NONE });
 }
 
 #[test]
 fn with_nodes_that_are_cut_off() {
-    run(6, 300, 15, Faults { cut: 15, ..Faults::NONE });
+    run(6, 300, 8, Faults { cut: 15, ..Faults::NONE });
 }
 
 #[test]
 fn with_managers_that_restart() {
-    run(5, 300, 15, Faults { manager_restart: 30, ..Faults::NONE });
+    run(5, 300, 8, Faults { manager_restart: 30, ..Faults::NONE });
 }
 
 #[test]
 fn with_everything_at_once() {
-    run(8, 400, 40, Faults::ALL);
+    run(8, 400, 20, Faults::ALL);
 }
 
 #[test]
 fn with_many_nodes() {
-    run(50, 200, 2, Faults::ALL);
+    run(50, 200, 1, Faults::ALL);
 }

@@ -32,6 +32,10 @@ pub const REGISTRATIONS_PER_WINDOW: usize = 3;
 /// See [`REGISTRATIONS_PER_WINDOW`].
 pub const REGISTRATION_WINDOW: Duration = Duration::from_secs(8);
 
+/// How long the proposal that makes a registered node ready may take before
+/// it is made again.
+const SETTLING_TIME: Duration = Duration::from_secs(2);
+
 /// Names one session of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionId(String);
@@ -70,6 +74,15 @@ struct Watch {
     session: Option<SessionId>,
     down_at: Timestamp,
     registered: Vec<Timestamp>,
+}
+
+impl Watch {
+    /// Whether the node has a session, and the proposal that made it ready has
+    /// had its time.
+    fn is_settled(&self, now: Timestamp) -> bool {
+        let last = self.registered.last();
+        self.session.is_some() && last.is_some_and(|time| now.since(*time) >= SETTLING_TIME)
+    }
 }
 
 impl Sessions {
@@ -183,28 +196,36 @@ impl Sessions {
 
     /// Nodes that were silent for too long: their sessions are over, the
     /// caller closes their streams and proposes the changes.
+    ///
+    /// Looks at the store as well as at the clock, so that a proposal that was
+    /// lost or came late is made good: a silent node is named again until the
+    /// store has it down, and one that is heard of is made ready again.
     pub fn expire(&mut self, view: &Store, now: Timestamp) -> (Vec<SwarmNodeId>, Vec<Change>) {
-        let late: Vec<_> = self
-            .nodes
-            .iter()
-            .filter(|(_, watch)| watch.down_at <= now)
-            .map(|(node, _)| node.clone())
-            .collect();
-        let mut changes = Vec::new();
-        for id in &late {
-            self.nodes.remove(id);
-            let Some(node) = view.node(id).filter(|node| node.status.state != NodeState::Down)
-            else {
-                continue;
+        let period = period(view);
+        let (mut late, mut changes) = (Vec::new(), Vec::new());
+        self.nodes.retain(|id, watch| {
+            let Some(node) = view.node(id) else {
+                late.push(id.clone());
+                return false;
             };
-            let status = NodeStatus {
-                state: NodeState::Down,
-                message: "heartbeat failure".to_owned(),
-                addr: node.status.addr.clone(),
-                since: now,
+            let (state, message) = if watch.down_at <= now {
+                late.push(id.clone());
+                watch.session = None;
+                watch.down_at = now + period;
+                (NodeState::Down, "heartbeat failure")
+            } else if watch.is_settled(now) {
+                (NodeState::Ready, "")
+            } else {
+                return true;
             };
-            changes.push(Change::SetNodeStatus { node: id.clone(), status });
-        }
+            if node.status.state != state {
+                let (message, addr) = (message.to_owned(), node.status.addr.clone());
+                let status = NodeStatus { state, message, addr, since: now };
+                changes.push(Change::SetNodeStatus { node: id.clone(), status });
+            }
+            // A node the store has down is watched again when it registers.
+            state != NodeState::Down || node.status.state != state
+        });
         (late, changes)
     }
 

@@ -43,7 +43,34 @@ fn a_silent_node_is_down_after_three_periods() {
     scene.after(1);
     assert_eq!(expire(&mut sessions, &mut scene), 1);
     assert_eq!(state(&scene, "n1"), NodeState::Down);
-    assert_eq!(sessions.next_deadline(), None);
+    scene.after(5);
+    expire(&mut sessions, &mut scene);
+    assert_eq!(sessions.next_deadline(), None, "the store knows, nothing is left to do");
+}
+
+#[test]
+fn lost_proposals_are_made_again() {
+    let mut scene = Scene::new(&["n1"]);
+    let mut sessions = Sessions::default();
+    let session = register(&mut sessions, &mut scene, "n1");
+    scene.after(15);
+    let (_, lost) = sessions.expire(&scene.store, scene.now);
+    assert_eq!(lost.len(), 1);
+    let old = sessions.check(&node_id("n1"), session.id.as_str());
+    assert_eq!(old, Err(DispatchError::WrongSession));
+    scene.after(5);
+    expire(&mut sessions, &mut scene);
+    assert_eq!(state(&scene, "n1"), NodeState::Down);
+    // It registers, but the word of its silence arrives last.
+    let session = register(&mut sessions, &mut scene, "n1");
+    scene.apply(lost);
+    assert_eq!(state(&scene, "n1"), NodeState::Down);
+    scene.after(4);
+    let (store, now) = (scene.store.clone(), scene.now);
+    let id = session.id.as_str();
+    sessions.heartbeat(&store, &node_id("n1"), id, now, &mut scene.rng).unwrap();
+    assert_eq!(expire(&mut sessions, &mut scene), 0);
+    assert_eq!(state(&scene, "n1"), NodeState::Ready);
 }
 
 #[test]
