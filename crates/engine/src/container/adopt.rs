@@ -249,11 +249,7 @@ fn settle(state: &mut RunState, ended: Option<&ExitRecord>) {
     }
     state.phase = Phase::Exited;
     if let Some(ended) = ended {
-        state.started_at = ended.started_at.or(state.started_at);
-        state.finished_at = Some(ended.finished_at);
-        state.exit_code = ended.exit_code.into();
-        state.oom_killed = ended.oom_killed;
-        state.error = ended.error.clone().unwrap_or_default();
+        state.note_end(ended);
     }
 }
 

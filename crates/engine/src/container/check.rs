@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use shoal_model::Signal;
 
 use crate::domain::{
-    ContainerConfig, HostConfig, LogDriver, NetworkMode, PidMode, Protocol, Resources,
+    ContainerConfig, HostConfig, IpcMode, LogDriver, NetworkMode, PidMode, Protocol, Resources,
     RestartPolicy, UtsMode,
 };
 use crate::error::ContainerError;
@@ -112,6 +112,10 @@ fn check_modes(config: &ContainerConfig, host: &HostConfig) -> Result<(), Contai
             return invalid("conflicting options: custom host-to-IP mapping and the network mode");
         }
     }
+    if let IpcMode::Container(_) | IpcMode::Shareable = host.ipc_mode {
+        // Both sides need one /dev/shm, which would have to be mounted outside of containers.
+        return Err(ContainerError::Unsupported(format!("IPC mode {}", host.ipc_mode)));
+    }
     if host.uts_mode == UtsMode::Host && config.hostname.is_some() {
         return invalid("conflicting options: hostname and the UTS mode");
     }
@@ -148,9 +152,7 @@ fn check_sysctl(name: &str, host: &HostConfig) -> Result<(), ContainerError> {
     }
     if IPC.contains(&name) || name.starts_with("fs.mqueue.") {
         return match host.ipc_mode {
-            crate::domain::IpcMode::Host => {
-                invalid(format!("sysctl '{name}' not allowed in host ipc namespace"))
-            }
+            IpcMode::Host => invalid(format!("sysctl '{name}' not allowed in host ipc namespace")),
             _ => Ok(()),
         };
     }

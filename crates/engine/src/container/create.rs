@@ -11,14 +11,15 @@ use shoal_image::{Image, Lease};
 use shoal_model::{ContainerId, names as name_rule};
 
 use super::container::Container;
+use super::launch::endpoint_request;
 use super::record::{Record, Rootfs};
 use super::state::RunState;
 use super::table::Reservation;
 use super::{Containers, check, is_durable, merge, mounts, names};
 use crate::clock;
 use crate::domain::{
-    ContainerConfig, CreateContainer, Created, EndpointOptions, HostConfig, IpcMode, Mount,
-    MountError, MountKind, MountPoint, NetworkMode, PidMode, RootfsSource, UtsMode,
+    ContainerConfig, CreateContainer, Created, EndpointOptions, HostConfig, Mount, MountError,
+    MountKind, MountPoint, NetworkMode, PidMode, RootfsSource, UtsMode,
 };
 use crate::error::ContainerError;
 use crate::node::blocking;
@@ -105,14 +106,14 @@ impl Containers {
         if let PidMode::Container(name) = &host.pid_mode {
             self.table.find(name)?;
         }
-        if let IpcMode::Container(name) = &host.ipc_mode {
-            self.table.find(name)?;
-        }
         if let NetworkMode::Network(name) = &host.network_mode {
             self.node.networks.inspect(name)?;
         }
-        for name in networks.keys().filter(|name| *name != "default") {
-            self.node.networks.inspect(name)?;
+        for (name, options) in networks {
+            if name != "default" {
+                self.node.networks.inspect(name)?;
+            }
+            endpoint_request(name, options)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::record::Record;
 use super::{Containers, etc};
-use crate::domain::{IpcMode, NetworkMode, PidMode, SeccompChoice};
+use crate::domain::{NetworkMode, PidMode, SeccompChoice};
 use crate::error::ContainerError;
 use crate::node::Node;
 use crate::spec::{Facts, HostDevice, NetworkFact, effective_capabilities};
@@ -33,7 +33,6 @@ const DEVICE_DEPTH: u32 = 8;
 pub(super) struct Neighbours {
     network: NetworkFact,
     pid: Option<PathBuf>,
-    ipc: Option<(PathBuf, PathBuf)>,
     /// Container whose `/etc` files are used, too.
     etc_of: Option<shoal_model::ContainerId>,
 }
@@ -44,8 +43,7 @@ impl Containers {
     /// # Errors
     /// One of them is not there or does not run.
     pub(super) fn neighbours(&self, record: &Record) -> Result<Neighbours, ContainerError> {
-        let mut found =
-            Neighbours { network: NetworkFact::Given, pid: None, ipc: None, etc_of: None };
+        let mut found = Neighbours { network: NetworkFact::Given, pid: None, etc_of: None };
         match &record.host.network_mode {
             NetworkMode::Host => found.network = NetworkFact::Host,
             NetworkMode::Container(name) => {
@@ -58,17 +56,6 @@ impl Containers {
         if let PidMode::Container(name) = &record.host.pid_mode {
             let (_, pid) = self.running(name, "PID")?;
             found.pid = Some(namespace(pid, "pid"));
-        }
-        if let IpcMode::Container(name) = &record.host.ipc_mode {
-            let (other, pid) = self.running(name, "IPC")?;
-            let mode = self.table.get(&other).map(|other| other.record().host.ipc_mode.clone());
-            if mode != Some(IpcMode::Shareable) {
-                return Err(ContainerError::Conflict(format!(
-                    "non-shareable IPC (hint: use IpcMode:shareable for the donor container) of container {name}"
-                )));
-            }
-            let shm = PathBuf::from(format!("/proc/{pid}/root/dev/shm"));
-            found.ipc = Some((namespace(pid, "ipc"), shm));
         }
         Ok(found)
     }
@@ -102,7 +89,6 @@ pub(super) fn find(
         cgroup_v2: node.cgroups.is_v2(),
         network: neighbours.network,
         pid_namespace: neighbours.pid,
-        ipc_namespace: neighbours.ipc,
         etc: Some(etc::files(&dir)),
         devices: devices(record)?,
         seccomp: filter(node, record)?,

@@ -123,14 +123,17 @@ impl Containers {
         let sent = async {
             let mut shim = Connection::open(&self.node.paths.bundle(&container.id)).await?;
             shim.call(kill).await?;
-            if container.state.borrow().phase == Phase::Paused {
-                // A frozen process does not even notice SIGKILL on cgroup v1.
-                shim.call(Operation::Resume).await?;
-            }
-            Ok::<_, ShimError>(())
+            Ok::<_, ShimError>(shim)
         };
         match sent.await {
-            Ok(()) => Ok(true),
+            Ok(mut shim) => {
+                if container.state.borrow().phase == Phase::Paused {
+                    // A frozen process notices a signal only when it is thawed. The shim may
+                    // have done that for SIGKILL, and be about to leave: both are fine.
+                    let _ = shim.call(Operation::Resume).await;
+                }
+                Ok(true)
+            }
             // It has just ended.
             Err(ShimError::Io(_)) => Ok(false),
             Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Conflict) => Ok(false),

@@ -16,6 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::container::Container;
 use super::launch::{ExitListener, Running};
+use super::record::Record;
 use super::restart_policy::{self, EndedRun};
 use super::state::{Happening, Phase, Refused};
 use super::{Containers, health};
@@ -155,14 +156,12 @@ impl Containers {
     ) -> Option<Duration> {
         let record = container.record();
         self.leave_networks(&record).await;
-        let exit_code = i64::from(ended.exit_code);
         let mut again = None;
-        let mut ran_for = Duration::ZERO;
         container.state.send_modify(|state| {
-            ran_for =
+            let ran_for =
                 state.started_at.map_or(Duration::ZERO, |start| ended.finished_at.since(start));
             let run = EndedRun {
-                exit_code,
+                exit_code: ended.exit_code.into(),
                 ran_for,
                 restart_count: state.restart_count,
                 stopped_by_hand: state.stopped_by_hand,
@@ -172,25 +171,24 @@ impl Containers {
             if let Err(refused) = state.apply(Happening::Exited { again: wanted }) {
                 tracing::error!(container = %record.id, ?refused, "an exit came out of order");
             }
-            state.clear_process();
-            state.exit_code = exit_code;
-            state.oom_killed = ended.oom_killed;
-            state.error = ended.error.clone().unwrap_or_default();
-            state.finished_at = Some(ended.finished_at);
-            state.exits += 1;
-            state.last_exit_code = exit_code;
+            state.note_end(ended);
+            // Told while the state is locked: who hears of it sees it, and who sees it
+            // finds the event.
+            self.publish_end(&record, ended, ran_for);
         });
-        if ended.oom_killed {
-            self.publish(&record, "oom", &[]);
-        }
-        let duration = ran_for.as_secs().to_string();
-        self.publish(
-            &record,
-            "die",
-            &[("exitCode", exit_code.to_string()), ("execDuration", duration)],
-        );
         self.save_state(container).await;
         again
+    }
+
+    fn publish_end(&self, record: &Record, ended: &ExitRecord, ran_for: Duration) {
+        if ended.oom_killed {
+            self.publish(record, "oom", &[]);
+        }
+        let attributes = [
+            ("exitCode", ended.exit_code.to_string()),
+            ("execDuration", ran_for.as_secs().to_string()),
+        ];
+        self.publish(record, "die", &attributes);
     }
 
     /// What follows when nothing of a run is left.

@@ -21,6 +21,7 @@
 
 use serde::{Deserialize, Serialize};
 use shoal_model::Timestamp;
+use shoal_runtime::bundle::ExitRecord;
 
 use crate::domain::ContainerStatus;
 
@@ -32,8 +33,8 @@ pub(crate) enum Phase {
     Created,
     /// On its way to run.
     Starting {
-        /// Whether it has run before.
-        ran: bool,
+        /// What it was before.
+        from: Origin,
     },
     /// Its process runs.
     Running,
@@ -47,6 +48,17 @@ pub(crate) enum Phase {
     Removing,
     /// Its removal failed half way.
     Dead,
+}
+
+/// What a container is started from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Origin {
+    /// It has never run.
+    Created,
+    /// It has exited.
+    Exited,
+    /// It has exited, and its restart policy starts it.
+    Restarting,
 }
 
 /// What can happen to a container.
@@ -100,14 +112,15 @@ impl Phase {
         use Happening as H;
         use Phase as P;
         Ok(match (self, happening) {
-            (P::Created, H::Start) => P::Starting { ran: false },
-            (P::Exited | P::Restarting, H::Start) => P::Starting { ran: true },
+            (P::Created, H::Start) => P::Starting { from: Origin::Created },
+            (P::Exited, H::Start) => P::Starting { from: Origin::Exited },
+            (P::Restarting, H::Start) => P::Starting { from: Origin::Restarting },
             (P::Starting { .. } | P::Running, H::Start) => return Err(Refused::AlreadyRunning),
             (P::Paused, H::Start) => return Err(Refused::Paused),
 
             (P::Starting { .. }, H::Started) => P::Running,
-            (P::Starting { ran: false }, H::StartFailed) => P::Created,
-            (P::Starting { ran: true }, H::StartFailed) => P::Exited,
+            (P::Starting { from: Origin::Created }, H::StartFailed) => P::Created,
+            (P::Starting { .. }, H::StartFailed) => P::Exited,
 
             (P::Running, H::Pause) => P::Paused,
             (P::Paused, H::Pause) => return Err(Refused::Paused),
@@ -156,11 +169,13 @@ impl Phase {
     /// Docker's word for it. A container on its way to run is what it was before.
     pub(crate) fn status(self) -> ContainerStatus {
         match self {
-            Phase::Created | Phase::Starting { ran: false } => ContainerStatus::Created,
+            Phase::Created | Phase::Starting { from: Origin::Created } => ContainerStatus::Created,
             Phase::Running => ContainerStatus::Running,
             Phase::Paused => ContainerStatus::Paused,
-            Phase::Restarting => ContainerStatus::Restarting,
-            Phase::Exited | Phase::Starting { ran: true } => ContainerStatus::Exited,
+            Phase::Restarting | Phase::Starting { from: Origin::Restarting } => {
+                ContainerStatus::Restarting
+            }
+            Phase::Exited | Phase::Starting { from: Origin::Exited } => ContainerStatus::Exited,
             Phase::Removing => ContainerStatus::Removing,
             Phase::Dead => ContainerStatus::Dead,
         }
@@ -215,7 +230,19 @@ impl RunState {
         Ok(())
     }
 
-    /// The part a crashed daemon's successor needs, without what is only in memory.
+    /// A run has ended; told to those who wait.
+    pub(crate) fn note_end(&mut self, ended: &ExitRecord) {
+        self.clear_process();
+        self.exit_code = ended.exit_code.into();
+        self.oom_killed = ended.oom_killed;
+        self.error = ended.error.clone().unwrap_or_default();
+        self.started_at = ended.started_at.or(self.started_at);
+        self.finished_at = Some(ended.finished_at);
+        self.exits += 1;
+        self.last_exit_code = ended.exit_code.into();
+    }
+
+    /// There is no process.
     pub(crate) fn clear_process(&mut self) {
         self.pid = 0;
         self.sandbox = None;
@@ -227,10 +254,11 @@ impl RunState {
 mod tests {
     use super::*;
 
-    const PHASES: [Phase; 9] = [
+    const PHASES: [Phase; 10] = [
         Phase::Created,
-        Phase::Starting { ran: false },
-        Phase::Starting { ran: true },
+        Phase::Starting { from: Origin::Created },
+        Phase::Starting { from: Origin::Exited },
+        Phase::Starting { from: Origin::Restarting },
         Phase::Running,
         Phase::Paused,
         Phase::Restarting,

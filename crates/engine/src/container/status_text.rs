@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use shoal_model::Timestamp;
 
-use super::state::{Phase, RunState};
+use super::state::{Origin, Phase, RunState};
 use crate::domain::HealthStatus;
 
 /// The sentence about a state, as seen at `now`.
 pub(super) fn status_text(state: &RunState, now: Timestamp) -> String {
     let ago = |since: Option<Timestamp>| human(now.since(since.unwrap_or(now)));
     match state.phase {
-        Phase::Created | Phase::Starting { ran: false } => "Created".into(),
+        Phase::Created | Phase::Starting { from: Origin::Created } => "Created".into(),
         Phase::Running => format!("Up {}{}", ago(state.started_at), health(state)),
         Phase::Paused => format!("Up {} (Paused)", ago(state.started_at)),
-        Phase::Restarting => {
+        Phase::Restarting | Phase::Starting { from: Origin::Restarting } => {
             format!("Restarting ({}) {} ago", state.exit_code, ago(state.finished_at))
         }
-        Phase::Exited | Phase::Starting { ran: true } => {
+        Phase::Exited | Phase::Starting { from: Origin::Exited } => {
             format!("Exited ({}) {} ago", state.exit_code, ago(state.finished_at))
         }
         Phase::Removing => "Removal In Progress".into(),

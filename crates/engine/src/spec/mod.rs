@@ -70,8 +70,6 @@ pub(crate) struct Facts {
     pub(crate) network: NetworkFact,
     /// PID namespace of another container to join.
     pub(crate) pid_namespace: Option<PathBuf>,
-    /// IPC namespace of another container to join, and its `/dev/shm`.
-    pub(crate) ipc_namespace: Option<(PathBuf, PathBuf)>,
     /// Files behind `/etc/resolv.conf`, `/etc/hostname` and `/etc/hosts`.
     pub(crate) etc: Option<EtcFiles>,
     /// Devices of the host that were asked for (all of them for a privileged container).
@@ -180,9 +178,8 @@ fn namespaces(record: &Record, facts: &Facts) -> Vec<LinuxNamespace> {
         (PidMode::Host, _) => {}
         (_, path) => found.push(namespace(T::Pid, path.as_deref())),
     }
-    match (&host.ipc_mode, &facts.ipc_namespace) {
-        (IpcMode::Host, _) => {}
-        (_, path) => found.push(namespace(T::Ipc, path.as_ref().map(|(path, _)| path.as_path()))),
+    if host.ipc_mode != IpcMode::Host {
+        found.push(namespace(T::Ipc, None));
     }
     let own_cgroups = match host.cgroupns_mode {
         CgroupnsMode::Default => facts.cgroup_v2 && !host.privileged,

@@ -16,7 +16,7 @@ const DEFAULT_SHM_BYTES: u64 = 64 << 20;
 /// `/etc` are mounted into a `/etc` of the user, too.
 pub(super) fn mounts(record: &Record, facts: &Facts) -> Vec<OciMount> {
     let chosen = &record.mounts;
-    let mut mounts = standard(record, facts);
+    let mut mounts = standard(record);
     mounts.retain(|mount| {
         !chosen.iter().any(|point| mount.destination().starts_with(&point.mount.destination))
     });
@@ -45,7 +45,7 @@ pub(super) fn root_propagation(record: &Record) -> Option<&'static str> {
     found
 }
 
-fn standard(record: &Record, facts: &Facts) -> Vec<OciMount> {
+fn standard(record: &Record) -> Vec<OciMount> {
     let host = &record.host;
     let sys = if host.privileged { "rw" } else { "ro" };
     let mut mounts = vec![
@@ -60,22 +60,18 @@ fn standard(record: &Record, facts: &Facts) -> Vec<OciMount> {
         mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", sys]),
         mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", sys]),
     ];
-    if host.ipc_mode == IpcMode::Host {
-        mounts.push(bind(Path::new("/dev/mqueue"), "/dev/mqueue", false));
-    } else {
-        mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
-    }
-    mounts.extend(shm(record, facts));
+    // Shows the queues of the IPC namespace it is mounted in, the node's own, too.
+    mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
+    mounts.extend(shm(record));
     mounts
 }
 
-fn shm(record: &Record, facts: &Facts) -> Option<OciMount> {
+fn shm(record: &Record) -> Option<OciMount> {
     let size = record.host.shm_size_bytes.unwrap_or(DEFAULT_SHM_BYTES);
-    match (&record.host.ipc_mode, &facts.ipc_namespace) {
-        (IpcMode::None, _) => None,
-        (IpcMode::Host, _) => Some(bind(Path::new("/dev/shm"), "/dev/shm", false)),
-        (_, Some((_, shm))) => Some(bind(shm, "/dev/shm", false)),
-        (_, None) => Some(mount(
+    match &record.host.ipc_mode {
+        IpcMode::None => None,
+        IpcMode::Host => Some(bind(Path::new("/dev/shm"), "/dev/shm", false)),
+        _ => Some(mount(
             "/dev/shm",
             "tmpfs",
             "shm",

@@ -26,6 +26,9 @@ use shoal_sys::netns;
 /// Long enough for a busy machine; reached only by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Tells a child of a test where the shim is.
+pub(crate) const SHIM: &str = "SHOAL_ENGINE_TEST_SHIM";
+
 /// Programs of the image.
 const APPLETS: [&str; 24] = [
     "sh", "sleep", "cat", "echo", "true", "false", "id", "ls", "mkdir", "touch", "nc", "hostname",
@@ -43,13 +46,14 @@ pub(crate) struct Bed {
 pub(crate) struct Daemon {
     pub(crate) engine: Arc<Engine>,
     pub(crate) networks: Arc<Networks>,
-    pub(crate) images: Arc<Store>,
 }
 
 /// Runs a test on a fresh node, and sees that it leaves nothing.
 pub(crate) fn on_node<F: Future<Output = ()>>(test: impl FnOnce(Arc<Bed>) -> F + Send) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    // Now: inside, there is no network, and the time is counted.
+    shim_path();
     let bed = Arc::new(Bed {
         dir: tempfile::tempdir().unwrap(),
         namespace: netns::create().unwrap(),
@@ -59,6 +63,8 @@ pub(crate) fn on_node<F: Future<Output = ()>>(test: impl FnOnce(Arc<Bed>) -> F +
         let inside = bed.clone();
         let done = scope.spawn(move || {
             inside.enter();
+            let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
+            assert!(up.success());
             let runtime = inside.runtime();
             runtime.block_on(async {
                 tokio::time::timeout(PATIENCE * 2, test(inside.clone())).await.unwrap();
@@ -154,14 +160,17 @@ pub(crate) async fn open(dir: &Path, cgroup_parent: &str) -> Daemon {
         EngineConfig { root, run, cgroup_parent: cgroup_parent.into(), parallel_starts: None };
     let shim = ShimBinary::open(&shim_path()).unwrap();
     let engine = Engine::open(config, images.clone(), networks.clone(), shim).await.unwrap();
-    Daemon { engine, networks, images }
+    Daemon { engine, networks }
 }
 
 /// The shim, built if it is not fresh.
-fn shim_path() -> PathBuf {
+pub(crate) fn shim_path() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
         .get_or_init(|| {
+            if let Some(path) = env::var_os(SHIM) {
+                return path.into();
+            }
             let built = Command::new(env!("CARGO"))
                 .args(["build", "--quiet", "-p", "shoal-runtime", "--bin", "shoal-shim"])
                 .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -13,7 +13,9 @@ use shoal_engine::domain::{
     RestartPolicy, StopOptions,
 };
 
-use crate::bed::{Bed, Daemon, eventually, on_node, open, outputs, read_all, shell, sleeper};
+use crate::bed::{
+    Bed, Daemon, SHIM, eventually, on_node, open, outputs, read_all, shell, shim_path, sleeper,
+};
 
 /// Tells the child which play it is in.
 const PLAY: &str = "SHOAL_ENGINE_TEST_PLAY";
@@ -48,6 +50,7 @@ async fn play_and_kill(bed: &Arc<Bed>, play: &str, ready: &str) {
         .env(PLAY, play)
         .env(DIR, bed.dir())
         .env(CGROUP, bed.cgroup_parent())
+        .env(SHIM, shim_path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -99,7 +99,6 @@ fn namespaces_are_private_shared_or_the_hosts() {
         donor.name = Some("donor".into());
         donor.config.hostname = Some("donor-host".into());
         donor.host.network_mode = NetworkMode::None;
-        donor.host.ipc_mode = IpcMode::Shareable;
         daemon.start(donor).await;
         let own = |name: &str| {
             std::fs::read_link(format!("/proc/thread-self/ns/{name}"))
@@ -124,10 +123,10 @@ fn namespaces_are_private_shared_or_the_hosts() {
         let shared = with(line, |host| {
             host.network_mode = NetworkMode::Container("donor".into());
             host.pid_mode = PidMode::Container("donor".into());
-            host.ipc_mode = IpcMode::Container("donor".into());
+            host.ipc_mode = IpcMode::Host;
             host.uts_mode = UtsMode::Host;
         });
-        let wanted = [donors("net"), donors("pid"), donors("ipc"), own("uts")];
+        let wanted = [donors("net"), donors("pid"), own("ipc"), own("uts")];
         assert_eq!(links(daemon.run(shared).await.0), wanted);
         daemon.remove("donor").await;
         daemon.close().await;

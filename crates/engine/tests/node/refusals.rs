@@ -11,7 +11,7 @@ fn programs_that_cannot_run_have_dockers_codes_and_texts() {
         let daemon = bed.open().await;
         for (program, exit_code, words) in [
             ("no-such-program", 127, "executable file not found in $PATH"),
-            ("/no/such/file", 127, "no such file or directory"),
+            ("/no/such/file", 127, "stat /no/such/file: no such file or directory"),
             ("/etc/not-a-program", 126, "permission denied"),
         ] {
             let mut request = shell("");
