@@ -16,9 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 use shoal_model::{Classify, Kind, Timestamp};
+
+use crate::spec::Spec;
 
 /// The directory of one container, by path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,8 +200,9 @@ impl Bundle {
         self.dir.join("exit.json")
     }
 
-    /// Writes both configuration files and forgets an earlier run's exit.
-    pub fn write(&self, spec: &Spec, config: &ShimConfig) -> Result<(), BundleError> {
+    /// Writes both configuration files and forgets an earlier run's exit. `spec`
+    /// is any model of the OCI runtime spec.
+    pub fn write(&self, spec: &impl Serialize, config: &ShimConfig) -> Result<(), BundleError> {
         match fs::remove_file(self.exit_path()) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(BundleError::Io { path: self.exit_path(), source });
@@ -212,7 +214,7 @@ impl Bundle {
     }
 
     /// Reads the OCI spec.
-    pub fn read_spec(&self) -> Result<Spec, BundleError> {
+    pub(crate) fn read_spec(&self) -> Result<Spec, BundleError> {
         read_json(&self.spec_path())
     }
 
@@ -290,7 +292,7 @@ mod tests {
             network_from_engine: false,
             lenient: Lenient::default(),
         };
-        bundle.write(&Spec::default(), &config).unwrap();
+        bundle.write(&serde_json::json!({}), &config).unwrap();
         assert_eq!(bundle.read_exit().unwrap(), None);
         assert_eq!(bundle.read_shim_config().unwrap(), config);
     }

@@ -92,10 +92,14 @@ impl ShimEnd {
         let mut buffer = vec![0; LONGEST];
         let mut fds = Vec::new();
         let count = match shoal_sys::fdpass::receive(&self.0, &mut buffer, &mut fds) {
-            // It was killed with words of ours unread.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
-            other => other.map_err(broken)?,
+            // It left words of ours unread. The kernel tells that first, once; its
+            // own last words are still there.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                shoal_sys::fdpass::receive(&self.0, &mut buffer, &mut fds)
+            }
+            other => other,
         };
+        let count = count.map_err(broken)?;
         match (buffer[..count].split_first(), fds.pop()) {
             (None, _) => Ok(Message::Gone),
             (Some((&READY, _)), _) => Ok(Message::Ready),

@@ -19,6 +19,7 @@ pub mod launch;
 mod plan;
 pub mod protocol;
 mod shim;
+mod spec;
 pub mod user;
 
 pub use shoal_sys::cgroup::Limits;

@@ -288,7 +288,7 @@ fn mounts_of_every_kind() {
     let mut setup = Setup::new(&[
         "sh",
         "-c",
-        "cat /data/file /single; echo new > /data/new; echo no > /ro/new; \
+        "exec 2>&1; cat /data/file /single; echo new > /data/new; echo no > /ro/new; \
          echo t > /scratch/t && cat /scratch/t; df -m /scratch | tail -n1 | cut -c1-5; ls /deep/er",
     ]);
     let host = setup.dir.path().join("host");

@@ -4,7 +4,6 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
 use shoal_sys::{
     mount::Propagation,
     overlay::{Overlay, Writable},
@@ -13,6 +12,7 @@ use shoal_sys::{
 use crate::{
     bundle::{Bundle, RootFs, ShimConfig},
     protocol::{Failure, Reason},
+    spec::{Linux, Present, Spec},
 };
 
 mod mounts;
@@ -76,32 +76,30 @@ impl Plan {
     /// Checks and converts. `bundle` is where relative paths begin.
     pub(crate) fn new(bundle: &Bundle, spec: &Spec, config: &ShimConfig) -> Result<Self, Failure> {
         refuse_unbuilt(spec)?;
-        let linux = spec.linux().clone().unwrap_or_default();
-        let process = spec.process().as_ref().ok_or_else(|| invalid("process is missing"))?;
+        let linux = &spec.linux;
+        let process = spec.process.as_ref().ok_or_else(|| invalid("process is missing"))?;
         let root = root(bundle, spec, config)?;
-        let process = ProcessPlan::new(process, &linux, config)?;
-        let paths = |list: &Option<Vec<String>>| -> Result<Vec<PathBuf>, Failure> {
-            list.iter().flatten().map(|path| absolute(Path::new(path))).collect()
+        let process = ProcessPlan::new(process, linux, config)?;
+        let paths = |list: &[PathBuf]| -> Result<Vec<PathBuf>, Failure> {
+            list.iter().map(|path| absolute(path)).collect()
         };
-        let read_only = |root: &oci_spec::runtime::Root| root.readonly().unwrap_or(false);
         Ok(Self {
-            namespaces: NamespacePlan::new(&linux, config)?,
+            namespaces: NamespacePlan::new(linux, config)?,
             root,
-            root_read_only: spec.root().as_ref().is_some_and(read_only),
+            root_read_only: spec.root.as_ref().is_some_and(|root| root.readonly),
             mounts: spec
-                .mounts()
+                .mounts
                 .iter()
-                .flatten()
                 .map(|mount| MountPlan::new(bundle, mount))
                 .collect::<Result<_, _>>()?,
-            devices: resources::device_nodes(&linux)?,
-            masked_paths: paths(linux.masked_paths())?,
-            read_only_paths: paths(linux.readonly_paths())?,
-            hostname: spec.hostname().clone(),
-            domainname: spec.domainname().clone(),
-            sysctls: sysctls(&linux)?,
+            devices: resources::device_nodes(linux)?,
+            masked_paths: paths(&linux.masked_paths)?,
+            read_only_paths: paths(&linux.readonly_paths)?,
+            hostname: spec.hostname.clone(),
+            domainname: spec.domainname.clone(),
+            sysctls: sysctls(linux)?,
             process,
-            cgroup: CgroupPlan::new(&linux)?,
+            cgroup: CgroupPlan::new(linux)?,
         })
     }
 }
@@ -116,21 +114,20 @@ impl NamespacePlan {
             cgroup: Placement::Host,
         };
         let mut mount = false;
-        for namespace in linux.namespaces().iter().flatten() {
-            let placement = match namespace.path() {
-                Some(path) => Placement::Path(path.clone()),
-                None => Placement::New,
+        for namespace in &linux.namespaces {
+            let placement = match &namespace.path {
+                Some(path) if !path.as_os_str().is_empty() => Placement::Path(path.clone()),
+                _ => Placement::New,
             };
-            match namespace.typ() {
-                LinuxNamespaceType::Pid => plan.pid = placement,
-                LinuxNamespaceType::Network => plan.network = placement,
-                LinuxNamespaceType::Uts => plan.uts = placement,
-                LinuxNamespaceType::Ipc => plan.ipc = placement,
-                LinuxNamespaceType::Cgroup => plan.cgroup = placement,
-                LinuxNamespaceType::Mount if placement == Placement::New => mount = true,
-                LinuxNamespaceType::Mount => return Err(unbuilt("joining a mount namespace")),
-                LinuxNamespaceType::User => return Err(unbuilt("user namespaces")),
-                LinuxNamespaceType::Time => return Err(unbuilt("time namespaces")),
+            match namespace.r#type.as_str() {
+                "pid" => plan.pid = placement,
+                "network" => plan.network = placement,
+                "uts" => plan.uts = placement,
+                "ipc" => plan.ipc = placement,
+                "cgroup" => plan.cgroup = placement,
+                "mount" if placement == Placement::New => mount = true,
+                "mount" => return Err(unbuilt("joining a mount namespace")),
+                other => return Err(unbuilt(&format!("{other} namespaces"))),
             }
         }
         if !mount {
@@ -153,8 +150,8 @@ fn root(bundle: &Bundle, spec: &Spec, config: &ShimConfig) -> Result<RootPlan, F
             writable: Some(Writable { upper: upper.clone(), work: work.clone() }),
         })),
         RootFs::Spec => {
-            let root = spec.root().as_ref().ok_or_else(|| invalid("root is missing"))?;
-            Ok(RootPlan::Directory(bundle.dir().join(root.path())))
+            let root = spec.root.as_ref().ok_or_else(|| invalid("root is missing"))?;
+            Ok(RootPlan::Directory(bundle.dir().join(&root.path)))
         }
     }
 }
@@ -177,33 +174,30 @@ fn sysctls(linux: &Linux) -> Result<Vec<(PathBuf, String)>, Failure> {
             Err(invalid(format!("sysctl {name:?} is not a name")))
         }
     };
-    linux.sysctl().iter().flatten().map(convert).collect()
+    linux.sysctl.iter().map(convert).collect()
 }
 
 /// Parts of the spec we know and do not do.
 fn refuse_unbuilt(spec: &Spec) -> Result<(), Failure> {
-    if spec.solaris().is_some() || spec.windows().is_some() || spec.vm().is_some() {
+    let others = [spec.solaris, spec.windows, spec.vm, spec.zos];
+    if others.into_iter().any(Present::says_something) {
         return Err(invalid("the bundle is for another operating system"));
     }
-    if let Some(hooks) = spec.hooks()
-        && *hooks != oci_spec::runtime::Hooks::default()
-    {
-        return Err(unbuilt("hooks"));
-    }
-    let Some(linux) = spec.linux() else { return Ok(()) };
-    let used = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    let linux = &spec.linux;
     let unbuilt_parts = [
-        (used(linux.uid_mappings()) || used(linux.gid_mappings()), "user id mappings"),
-        (linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()), "mount labels"),
-        (linux.intel_rdt().is_some(), "Intel RDT"),
-        (linux.memory_policy().is_some(), "memory policies"),
-        (linux.personality().is_some(), "personalities"),
-        (linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty()), "time offsets"),
-        (linux.net_devices().as_ref().is_some_and(|map| !map.is_empty()), "network devices"),
+        (spec.hooks, "hooks"),
+        (linux.uid_mappings, "user id mappings"),
+        (linux.gid_mappings, "group id mappings"),
+        (linux.mount_label, "mount labels"),
+        (linux.intel_rdt, "Intel RDT"),
+        (linux.memory_policy, "memory policies"),
+        (linux.personality, "personalities"),
+        (linux.time_offsets, "time offsets"),
+        (linux.net_devices, "network devices"),
     ];
-    match unbuilt_parts.into_iter().find(|(asked, _)| *asked) {
+    match unbuilt_parts.into_iter().find(|(asked, _)| asked.says_something()) {
         Some((_, what)) => Err(unbuilt(what)),
-        None => match linux.rootfs_propagation().as_deref() {
+        None => match linux.rootfs_propagation.as_deref() {
             None | Some("" | "private" | "rprivate" | "slave" | "rslave") => Ok(()),
             Some(other) => Err(unbuilt(&format!("root file system propagation {other:?}"))),
         },

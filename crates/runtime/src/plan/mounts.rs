@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::Mount;
 use shoal_sys::mount::{Attributes, Change};
 
 use super::{absolute, invalid, propagation_named, unbuilt};
-use crate::{bundle::Bundle, protocol::Failure};
+use crate::{bundle::Bundle, protocol::Failure, spec::Mount};
 
 /// One mount to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +31,16 @@ pub(crate) enum MountKind {
 
 impl MountPlan {
     pub(super) fn new(bundle: &Bundle, mount: &Mount) -> Result<Self, Failure> {
-        let destination = absolute(mount.destination())?;
-        let used = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
-        if used(mount.uid_mappings()) || used(mount.gid_mappings()) {
+        let destination = absolute(&mount.destination)?;
+        if mount.uid_mappings.says_something() || mount.gid_mappings.says_something() {
             return Err(unbuilt(&format!("id mappings of mount {}", destination.display())));
         }
         let mut options = Options::default();
-        for option in mount.options().iter().flatten() {
+        for option in &mount.options {
             options.take(option, &destination)?;
         }
-        let kind = mount.typ().as_deref().unwrap_or("bind");
-        let source = mount.source().clone();
+        let kind = mount.r#type.as_deref().unwrap_or("bind");
+        let source = mount.source.clone();
         let kind = match (options.bind, kind) {
             (Some(recursive), _) => bind(bundle, source, recursive, &destination)?,
             // Docker writes type `bind` with or without the option.

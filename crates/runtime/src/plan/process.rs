@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, rc::Rc};
 
-use oci_spec::runtime::{Capabilities as SpecCapabilities, Linux, PosixRlimitType, Process};
 use shoal_sys::{caps::Capabilities, seccomp::Program};
 
 use super::{absolute, invalid, seccomp, unbuilt};
 use crate::{
     bundle::ShimConfig,
     protocol::{Failure, WindowSize},
+    spec::{self, Linux, Process},
 };
 
 /// One process to be run.
@@ -66,41 +66,42 @@ impl ProcessPlan {
         config: &ShimConfig,
     ) -> Result<Self, Failure> {
         let unbuilt_parts = [
-            (process.apparmor_profile().as_deref().is_some_and(|p| !p.is_empty()), "AppArmor"),
-            (process.selinux_label().as_deref().is_some_and(|p| !p.is_empty()), "SELinux labels"),
-            (process.io_priority().is_some(), "IO priorities"),
-            (process.scheduler().is_some(), "schedulers"),
-            (process.exec_cpu_affinity().is_some(), "CPU affinity of execs"),
+            (process.apparmor_profile, "AppArmor"),
+            (process.selinux_label, "SELinux labels"),
+            (process.io_priority, "IO priorities"),
+            (process.scheduler, "schedulers"),
+            (process.exec_cpu_affinity, "CPU affinity of execs"),
         ];
-        if let Some((_, what)) = unbuilt_parts.into_iter().find(|(asked, _)| *asked) {
+        if let Some((_, what)) = unbuilt_parts.into_iter().find(|(asked, _)| asked.says_something())
+        {
             return Err(unbuilt(what));
         }
-        let args = process.args().clone().unwrap_or_default();
+        let args = process.args.clone();
         if args.is_empty() {
             return Err(invalid("no command specified"));
         }
-        let size = process.console_size().map(|size| WindowSize {
-            rows: u16::try_from(size.height()).unwrap_or(u16::MAX),
-            columns: u16::try_from(size.width()).unwrap_or(u16::MAX),
+        let size = process.console_size.as_ref().map(|size| WindowSize {
+            rows: u16::try_from(size.height).unwrap_or(u16::MAX),
+            columns: u16::try_from(size.width).unwrap_or(u16::MAX),
         });
         let user = match &config.user_text {
             Some(user) => {
                 UserChoice::Text { user: user.clone(), groups: config.group_texts.clone() }
             }
             None => UserChoice::Ids {
-                uid: process.user().uid(),
-                gid: process.user().gid(),
-                groups: process.user().additional_gids().clone().unwrap_or_default(),
+                uid: process.user.uid,
+                gid: process.user.gid,
+                groups: process.user.additional_gids.clone(),
             },
         };
         Ok(Self {
             args,
-            env: process.env().clone().unwrap_or_default(),
-            cwd: absolute(process.cwd())?,
-            terminal: process.terminal().unwrap_or(false),
+            env: process.env.clone(),
+            cwd: absolute(&process.cwd)?,
+            terminal: process.terminal,
             size,
             user,
-            umask: process.user().umask(),
+            umask: process.user.umask,
             confinement: Confinement::new(process, linux, config)?,
         })
     }
@@ -111,31 +112,30 @@ impl Confinement {
         // What the shim itself lacks it cannot give.
         let own = Capabilities::permitted()
             .map_err(|error| Failure::new(crate::protocol::Reason::Failed, error.to_string()))?;
-        let sets = process.capabilities().clone().unwrap_or_default();
-        let set = |names: &Option<SpecCapabilities>| -> Result<Capabilities, Failure> {
+        let sets = &process.capabilities;
+        let set = |names: &[String]| -> Result<Capabilities, Failure> {
             let found: Result<Capabilities, Failure> = names
                 .iter()
-                .flatten()
                 .map(|name| {
-                    Capabilities::named(&name.to_string())
+                    Capabilities::named(name)
                         .ok_or_else(|| invalid(format!("unknown capability {name}")))
                 })
                 .collect();
             Ok(found?.common(own))
         };
-        let permitted = set(sets.permitted())?;
-        let inheritable = set(sets.inheritable())?;
+        let permitted = set(&sets.permitted)?;
+        let inheritable = set(&sets.inheritable)?;
         Ok(Self {
-            bounding: set(sets.bounding())?,
-            effective: set(sets.effective())?.common(permitted),
+            bounding: set(&sets.bounding)?,
+            effective: set(&sets.effective)?.common(permitted),
             permitted,
             inheritable,
-            ambient: set(sets.ambient())?.common(permitted).common(inheritable),
-            no_new_privileges: process.no_new_privileges().unwrap_or(false),
+            ambient: set(&sets.ambient)?.common(permitted).common(inheritable),
+            no_new_privileges: process.no_new_privileges,
             seccomp: seccomp::program(linux, config)?.map(Rc::new),
-            rlimits: process.rlimits().iter().flatten().map(rlimit).collect(),
+            rlimits: process.rlimits.iter().map(rlimit).collect::<Result<_, _>>()?,
             rlimits_lenient: config.lenient.rlimits,
-            oom_score_adj: process.oom_score_adj(),
+            oom_score_adj: process.oom_score_adj,
             oom_score_lenient: config.lenient.oom_score_adj,
         })
     }
@@ -148,25 +148,26 @@ impl Confinement {
     }
 }
 
-fn rlimit(limit: &oci_spec::runtime::PosixRlimit) -> Rlimit {
+fn rlimit(limit: &spec::Rlimit) -> Result<Rlimit, Failure> {
     use rustix::process::Resource;
-    let resource = match limit.typ() {
-        PosixRlimitType::RlimitCpu => Resource::Cpu,
-        PosixRlimitType::RlimitFsize => Resource::Fsize,
-        PosixRlimitType::RlimitData => Resource::Data,
-        PosixRlimitType::RlimitStack => Resource::Stack,
-        PosixRlimitType::RlimitCore => Resource::Core,
-        PosixRlimitType::RlimitRss => Resource::Rss,
-        PosixRlimitType::RlimitNproc => Resource::Nproc,
-        PosixRlimitType::RlimitNofile => Resource::Nofile,
-        PosixRlimitType::RlimitMemlock => Resource::Memlock,
-        PosixRlimitType::RlimitAs => Resource::As,
-        PosixRlimitType::RlimitLocks => Resource::Locks,
-        PosixRlimitType::RlimitSigpending => Resource::Sigpending,
-        PosixRlimitType::RlimitMsgqueue => Resource::Msgqueue,
-        PosixRlimitType::RlimitNice => Resource::Nice,
-        PosixRlimitType::RlimitRtprio => Resource::Rtprio,
-        PosixRlimitType::RlimitRttime => Resource::Rttime,
+    let resource = match limit.r#type.as_str() {
+        "RLIMIT_CPU" => Resource::Cpu,
+        "RLIMIT_FSIZE" => Resource::Fsize,
+        "RLIMIT_DATA" => Resource::Data,
+        "RLIMIT_STACK" => Resource::Stack,
+        "RLIMIT_CORE" => Resource::Core,
+        "RLIMIT_RSS" => Resource::Rss,
+        "RLIMIT_NPROC" => Resource::Nproc,
+        "RLIMIT_NOFILE" => Resource::Nofile,
+        "RLIMIT_MEMLOCK" => Resource::Memlock,
+        "RLIMIT_AS" => Resource::As,
+        "RLIMIT_LOCKS" => Resource::Locks,
+        "RLIMIT_SIGPENDING" => Resource::Sigpending,
+        "RLIMIT_MSGQUEUE" => Resource::Msgqueue,
+        "RLIMIT_NICE" => Resource::Nice,
+        "RLIMIT_RTPRIO" => Resource::Rtprio,
+        "RLIMIT_RTTIME" => Resource::Rttime,
+        other => return Err(invalid(format!("unknown resource limit {other:?}"))),
     };
-    Rlimit { resource, soft: limit.soft(), hard: limit.hard() }
+    Ok(Rlimit { resource, soft: limit.soft, hard: limit.hard })
 }

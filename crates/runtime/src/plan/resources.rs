@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
 use shoal_sys::cgroup::{DeviceKind, DeviceRule, Limits, Throttle, ThrottleKind};
 
 use super::{absolute, invalid, unbuilt};
-use crate::protocol::Failure;
+use crate::{
+    protocol::Failure,
+    spec::{self, Device, Linux, Resources},
+};
 
 /// The control group a container lives in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +54,9 @@ const TERMINAL_MAKERS: [(u32, u32); 2] = [(5, 2), (5, 1)];
 
 impl CgroupPlan {
     pub(super) fn new(linux: &Linux) -> Result<Option<Self>, Failure> {
-        let resources = linux.resources().clone().unwrap_or_default();
-        let limits = limits(&resources)?;
-        let Some(path) = linux.cgroups_path().clone() else {
+        let resources = &linux.resources;
+        let limits = limits(resources)?;
+        let Some(path) = linux.cgroups_path.clone() else {
             return match limits == Limits::default() {
                 true => Ok(None),
                 false => Err(invalid("limits without a cgroupsPath")),
@@ -63,65 +65,65 @@ impl CgroupPlan {
         if path.to_string_lossy().contains(':') {
             return Err(unbuilt("systemd cgroup paths"));
         }
-        Ok(Some(Self { path, limits, devices: device_rules(&resources)? }))
+        Ok(Some(Self { path, limits, devices: device_rules(resources)? }))
     }
 }
 
-fn limits(resources: &LinuxResources) -> Result<Limits, Failure> {
-    let used = |map: bool, what: &str| if map { Err(unbuilt(what)) } else { Ok(()) };
-    used(resources.hugepage_limits().as_ref().is_some_and(|l| !l.is_empty()), "huge page limits")?;
-    used(resources.rdma().as_ref().is_some_and(|l| !l.is_empty()), "RDMA limits")?;
-    used(resources.network().is_some(), "network classes")?;
-    let mut limits = Limits::default();
-    if let Some(memory) = resources.memory() {
-        used(memory.kernel().is_some_and(|l| l > 0), "kernel memory limits")?;
-        used(memory.kernel_tcp().is_some_and(|l| l > 0), "kernel TCP memory limits")?;
-        limits.memory_bytes = memory.limit().filter(|&limit| limit != 0);
-        limits.memory_reservation_bytes = memory.reservation().filter(|&limit| limit != 0);
-        limits.memory_swap_bytes = memory.swap().filter(|&limit| limit != 0);
-        limits.memory_swappiness = memory.swappiness();
-        limits.oom_kill_disable = memory.disable_oom_killer();
+fn limits(resources: &Resources) -> Result<Limits, Failure> {
+    let Resources { memory, cpu, block_io: block, .. } = resources;
+    let positive = |limit: Option<i64>| limit.is_some_and(|limit| limit > 0);
+    let unbuilt_parts = [
+        (resources.hugepage_limits.says_something(), "huge page limits"),
+        (resources.rdma.says_something(), "RDMA limits"),
+        (resources.network.says_something(), "network classes"),
+        (positive(memory.kernel), "kernel memory limits"),
+        (positive(memory.kernel_tcp), "kernel TCP memory limits"),
+        (cpu.realtime_runtime.says_something(), "realtime CPU limits"),
+        (cpu.realtime_period.says_something(), "realtime CPU limits"),
+        (cpu.idle.says_something(), "idle CPU groups"),
+        (cpu.burst.says_something(), "CPU bursts"),
+        (block.leaf_weight.says_something(), "leaf weights of block IO"),
+        (block.weight_device.says_something(), "device weights of block IO"),
+    ];
+    if let Some((_, what)) = unbuilt_parts.into_iter().find(|(asked, _)| *asked) {
+        return Err(unbuilt(what));
     }
-    if let Some(cpu) = resources.cpu() {
-        let realtime = cpu.realtime_runtime().is_some_and(|time| time != 0)
-            || cpu.realtime_period().is_some_and(|time| time != 0);
-        used(realtime, "realtime CPU limits")?;
-        used(cpu.idle().is_some_and(|idle| idle != 0), "idle CPU groups")?;
-        used(cpu.burst().is_some_and(|burst| burst != 0), "CPU bursts")?;
-        limits.cpu_shares = cpu.shares().filter(|&shares| shares != 0);
-        limits.cpu_quota_us = cpu.quota().filter(|&quota| quota != 0);
-        limits.cpu_period_us = cpu.period().filter(|&period| period != 0);
-        limits.cpuset_cpus = cpu.cpus().clone().filter(|list| !list.is_empty());
-        limits.cpuset_mems = cpu.mems().clone().filter(|list| !list.is_empty());
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let mut limits = Limits {
+        memory_bytes: memory.limit.filter(|&limit| limit != 0),
+        memory_reservation_bytes: memory.reservation.filter(|&limit| limit != 0),
+        memory_swap_bytes: memory.swap.filter(|&limit| limit != 0),
+        memory_swappiness: memory.swappiness,
+        oom_kill_disable: memory.disable_oom_killer,
+        cpu_shares: cpu.shares.filter(|&shares| shares != 0),
+        cpu_quota_us: cpu.quota.filter(|&quota| quota != 0),
+        cpu_period_us: cpu.period.filter(|&period| period != 0),
+        cpuset_cpus: text(&cpu.cpus),
+        cpuset_mems: text(&cpu.mems),
+        pids_max: resources.pids.as_ref().map(|pids| pids.limit).filter(|&max| max != 0),
+        blkio_weight: block.weight.filter(|&weight| weight != 0),
+        blkio_throttle: Vec::new(),
+        unified: resources.unified.clone(),
+    };
+    for (kind, list) in [
+        (ThrottleKind::ReadBytes, &block.throttle_read_bps_device),
+        (ThrottleKind::WriteBytes, &block.throttle_write_bps_device),
+        (ThrottleKind::ReadOperations, &block.throttle_read_iops_device),
+        (ThrottleKind::WriteOperations, &block.throttle_write_iops_device),
+    ] {
+        limits.blkio_throttle.extend(list.iter().map(|device| {
+            let &spec::ThrottleDevice { major, minor, rate } = device;
+            Throttle { kind, major, minor, rate }
+        }));
     }
-    limits.pids_max = resources.pids().as_ref().map(|pids| pids.limit()).filter(|&max| max != 0);
-    if let Some(block) = resources.block_io() {
-        used(block.leaf_weight().is_some_and(|weight| weight != 0), "leaf weights of block IO")?;
-        used(block.weight_device().as_ref().is_some_and(|l| !l.is_empty()), "device weights")?;
-        limits.blkio_weight = block.weight().filter(|&weight| weight != 0);
-        for (kind, list) in [
-            (ThrottleKind::ReadBytes, block.throttle_read_bps_device()),
-            (ThrottleKind::WriteBytes, block.throttle_write_bps_device()),
-            (ThrottleKind::ReadOperations, block.throttle_read_iops_device()),
-            (ThrottleKind::WriteOperations, block.throttle_write_iops_device()),
-        ] {
-            limits.blkio_throttle.extend(list.iter().flatten().map(|device| Throttle {
-                kind,
-                major: device.major(),
-                minor: device.minor(),
-                rate: device.rate(),
-            }));
-        }
-    }
-    limits.unified = resources.unified().clone().unwrap_or_default().into_iter().collect();
     Ok(limits)
 }
 
 /// The spec's rules, then what every container may use. A spec without rules
 /// denies all else.
-fn device_rules(resources: &LinuxResources) -> Result<Vec<DeviceRule>, Failure> {
+fn device_rules(resources: &Resources) -> Result<Vec<DeviceRule>, Failure> {
     let asked: Vec<DeviceRule> =
-        resources.devices().iter().flatten().map(device_rule).collect::<Result<_, _>>()?;
+        resources.devices.iter().map(device_rule).collect::<Result<_, _>>()?;
     let everything = DeviceRule { allow: true, ..DeviceRule::DENY_ALL };
     if asked.last() == Some(&everything) {
         return Ok(vec![everything]);
@@ -146,21 +148,21 @@ fn device_rules(resources: &LinuxResources) -> Result<Vec<DeviceRule>, Failure> 
     Ok(rules)
 }
 
-fn device_rule(rule: &LinuxDeviceCgroup) -> Result<DeviceRule, Failure> {
-    let kind = match rule.typ() {
-        None | Some(LinuxDeviceType::A) => DeviceKind::All,
-        Some(LinuxDeviceType::C | LinuxDeviceType::U) => DeviceKind::Char,
-        Some(LinuxDeviceType::B) => DeviceKind::Block,
-        Some(LinuxDeviceType::P) => return Err(invalid("a device rule for pipes")),
+fn device_rule(rule: &spec::DeviceRule) -> Result<DeviceRule, Failure> {
+    let kind = match rule.r#type.as_deref() {
+        None | Some("" | "a") => DeviceKind::All,
+        Some("c" | "u") => DeviceKind::Char,
+        Some("b") => DeviceKind::Block,
+        Some(other) => return Err(invalid(format!("a device rule for type {other:?}"))),
     };
     // -1 stands for any.
     let number = |part: Option<i64>| part.and_then(|number| u32::try_from(number).ok());
-    let access = rule.access().as_deref().unwrap_or("rwm");
+    let access = rule.access.as_deref().unwrap_or("rwm");
     Ok(DeviceRule {
-        allow: rule.allow(),
+        allow: rule.allow,
         kind,
-        major: number(rule.major()),
-        minor: number(rule.minor()),
+        major: number(rule.major),
+        minor: number(rule.minor),
         read: access.contains('r'),
         write: access.contains('w'),
         mknod: access.contains('m'),
@@ -169,8 +171,7 @@ fn device_rule(rule: &LinuxDeviceCgroup) -> Result<DeviceRule, Failure> {
 
 /// The default nodes, then the spec's; one of the spec wins over a default.
 pub(super) fn device_nodes(linux: &Linux) -> Result<Vec<DeviceNode>, Failure> {
-    let asked: Vec<DeviceNode> =
-        linux.devices().iter().flatten().map(device_node).collect::<Result<_, _>>()?;
+    let asked: Vec<DeviceNode> = linux.devices.iter().map(device_node).collect::<Result<_, _>>()?;
     let mut nodes: Vec<DeviceNode> = DEFAULT_DEVICES
         .iter()
         .map(|&(path, major, minor)| DeviceNode {
@@ -186,32 +187,32 @@ pub(super) fn device_nodes(linux: &Linux) -> Result<Vec<DeviceNode>, Failure> {
     Ok(nodes)
 }
 
-fn device_node(device: &LinuxDevice) -> Result<DeviceNode, Failure> {
+fn device_node(device: &Device) -> Result<DeviceNode, Failure> {
     let part = |number: i64| {
         u32::try_from(number).map_err(|_| {
-            invalid(format!("device {}: {number} is no device number", device.path().display()))
+            invalid(format!("device {}: {number} is no device number", device.path.display()))
         })
     };
-    let numbers = || Ok((part(device.major())?, part(device.minor())?));
-    let kind = match device.typ() {
-        LinuxDeviceType::C | LinuxDeviceType::U => {
+    let numbers = || Ok((part(device.major)?, part(device.minor)?));
+    let kind = match device.r#type.as_str() {
+        "c" | "u" => {
             let (major, minor) = numbers()?;
             DeviceNodeKind::Char(major, minor)
         }
-        LinuxDeviceType::B => {
+        "b" => {
             let (major, minor) = numbers()?;
             DeviceNodeKind::Block(major, minor)
         }
-        LinuxDeviceType::P => DeviceNodeKind::Fifo,
-        LinuxDeviceType::A => {
-            return Err(invalid(format!("device {} has no type", device.path().display())));
+        "p" => DeviceNodeKind::Fifo,
+        _ => {
+            return Err(invalid(format!("device {} has no type", device.path.display())));
         }
     };
     Ok(DeviceNode {
-        path: absolute(device.path())?,
+        path: absolute(&device.path)?,
         kind,
-        mode: device.file_mode().unwrap_or(0o666) & 0o7777,
-        uid: device.uid().unwrap_or(0),
-        gid: device.gid().unwrap_or(0),
+        mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+        uid: device.uid.unwrap_or(0),
+        gid: device.gid.unwrap_or(0),
     })
 }

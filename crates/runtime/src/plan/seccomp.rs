@@ -2,13 +2,14 @@
 
 use std::fs::File;
 
-use oci_spec::runtime::{
-    Linux, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator,
-};
 use shoal_sys::seccomp::{Action, Comparison, Condition, Program, Rule, Rules};
 
 use super::{invalid, unbuilt};
-use crate::{bundle::ShimConfig, protocol::Failure};
+use crate::{
+    bundle::ShimConfig,
+    protocol::Failure,
+    spec::{Linux, Seccomp, SyscallArgument},
+};
 
 /// EPERM: what a denied call gets when the rules name no error.
 const DEFAULT_ERRNO: u32 = 1;
@@ -20,27 +21,27 @@ pub(super) fn program(linux: &Linux, config: &ShimConfig) -> Result<Option<Progr
             .map(Some)
             .map_err(|error| invalid(format!("seccomp program {}: {error}", path.display())));
     }
-    let Some(seccomp) = linux.seccomp() else { return Ok(None) };
+    let Some(seccomp) = &linux.seccomp else { return Ok(None) };
     Program::compile(&rules(seccomp)?)
         .map(Some)
         .map_err(|error| invalid(format!("seccomp: {error}")))
 }
 
-fn rules(seccomp: &LinuxSeccomp) -> Result<Rules, Failure> {
-    if seccomp.listener_path().is_some() {
+fn rules(seccomp: &Seccomp) -> Result<Rules, Failure> {
+    if seccomp.listener_path.says_something() {
         return Err(unbuilt("seccomp listeners"));
     }
-    if seccomp.flags().as_ref().is_some_and(|flags| !flags.is_empty()) {
+    if seccomp.flags.says_something() {
         return Err(unbuilt("seccomp flags"));
     }
     let mut rules = Vec::new();
-    for syscall in seccomp.syscalls().iter().flatten() {
+    for syscall in &seccomp.syscalls {
         let conditions: Vec<Condition> =
-            syscall.args().iter().flatten().map(condition).collect::<Result<_, _>>()?;
+            syscall.args.iter().map(condition).collect::<Result<_, _>>()?;
         let one = |conditions| -> Result<Rule, Failure> {
             Ok(Rule {
-                names: syscall.names().clone(),
-                action: action(syscall.action(), syscall.errno_ret())?,
+                names: syscall.names.clone(),
+                action: action(&syscall.action, syscall.errno_ret)?,
                 conditions,
             })
         };
@@ -57,39 +58,35 @@ fn rules(seccomp: &LinuxSeccomp) -> Result<Rules, Failure> {
             rules.push(one(conditions)?);
         }
     }
-    let default = action(seccomp.default_action(), seccomp.default_errno_ret())?;
+    let default = action(&seccomp.default_action, seccomp.default_errno_ret)?;
     Ok(Rules { default, rules })
 }
 
-fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<Action, Failure> {
+fn action(action: &str, errno: Option<u32>) -> Result<Action, Failure> {
     let number = errno.unwrap_or(DEFAULT_ERRNO) as u16;
     Ok(match action {
-        LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => {
-            Action::KillThread
-        }
-        LinuxSeccompAction::ScmpActKillProcess => Action::KillProcess,
-        LinuxSeccompAction::ScmpActTrap => Action::Trap,
-        LinuxSeccompAction::ScmpActErrno => Action::Errno(number),
-        LinuxSeccompAction::ScmpActTrace => Action::Trace(number),
-        LinuxSeccompAction::ScmpActLog => Action::Log,
-        LinuxSeccompAction::ScmpActAllow => Action::Allow,
-        LinuxSeccompAction::ScmpActNotify => return Err(unbuilt("seccomp notification")),
+        "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => Action::KillThread,
+        "SCMP_ACT_KILL_PROCESS" => Action::KillProcess,
+        "SCMP_ACT_TRAP" => Action::Trap,
+        "SCMP_ACT_ERRNO" => Action::Errno(number),
+        "SCMP_ACT_TRACE" => Action::Trace(number),
+        "SCMP_ACT_LOG" => Action::Log,
+        "SCMP_ACT_ALLOW" => Action::Allow,
+        other => return Err(unbuilt(&format!("seccomp action {other:?}"))),
     })
 }
 
-fn condition(arg: &LinuxSeccompArg) -> Result<Condition, Failure> {
-    let (comparison, value) = match arg.op() {
-        LinuxSeccompOperator::ScmpCmpNe => (Comparison::NotEqual, arg.value()),
-        LinuxSeccompOperator::ScmpCmpLt => (Comparison::Less, arg.value()),
-        LinuxSeccompOperator::ScmpCmpLe => (Comparison::LessOrEqual, arg.value()),
-        LinuxSeccompOperator::ScmpCmpEq => (Comparison::Equal, arg.value()),
-        LinuxSeccompOperator::ScmpCmpGe => (Comparison::GreaterOrEqual, arg.value()),
-        LinuxSeccompOperator::ScmpCmpGt => (Comparison::Greater, arg.value()),
-        LinuxSeccompOperator::ScmpCmpMaskedEq => {
-            (Comparison::MaskedEqual(arg.value()), arg.value_two().unwrap_or(0))
-        }
+fn condition(argument: &SyscallArgument) -> Result<Condition, Failure> {
+    let SyscallArgument { index, value, value_two, op } = argument;
+    let (comparison, value) = match op.as_str() {
+        "SCMP_CMP_NE" => (Comparison::NotEqual, *value),
+        "SCMP_CMP_LT" => (Comparison::Less, *value),
+        "SCMP_CMP_LE" => (Comparison::LessOrEqual, *value),
+        "SCMP_CMP_EQ" => (Comparison::Equal, *value),
+        "SCMP_CMP_GE" => (Comparison::GreaterOrEqual, *value),
+        "SCMP_CMP_GT" => (Comparison::Greater, *value),
+        "SCMP_CMP_MASKED_EQ" => (Comparison::MaskedEqual(*value), *value_two),
+        other => return Err(invalid(format!("unknown seccomp operator {other:?}"))),
     };
-    let argument = u8::try_from(arg.index())
-        .map_err(|_| invalid(format!("seccomp argument {} does not exist", arg.index())))?;
-    Ok(Condition { argument, comparison, value })
+    Ok(Condition { argument: *index, comparison, value })
 }

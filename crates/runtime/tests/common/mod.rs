@@ -124,8 +124,7 @@ impl Setup {
     }
 
     pub fn try_create(self, netns: Option<BorrowedFd<'_>>) -> Result<Container, (Setup, Failure)> {
-        let spec = serde_json::from_value(self.spec.clone()).unwrap();
-        self.bundle.write(&spec, &self.config).unwrap();
+        self.bundle.write(&self.spec, &self.config).unwrap();
         let Launched { control, process } = launch(&SHIM, &self.bundle, netns).unwrap();
         let mut control = Connection::over(control);
         control.set_timeout(Some(PATIENCE)).unwrap();
