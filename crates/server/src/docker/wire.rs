@@ -278,7 +278,7 @@ impl<T: Wire> Wire for Vec<T> {
 impl<T: Wire> Wire for BTreeMap<String, T> {
     fn read(value: Value, at: &At<'_>) -> Result<Self, WireError> {
         let members = object(value, at)?;
-        let read = |(key, value)| {
+        let read = |(key, value): (String, Value)| {
             let item = T::read_or_default(value, &at.key(&key))?;
             Ok((key, item))
         };

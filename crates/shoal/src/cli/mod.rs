@@ -4,7 +4,6 @@
 //! Docker Engine API; none knows how the daemon does it.
 
 mod build;
-mod config_file;
 mod container;
 mod exit;
 mod image;

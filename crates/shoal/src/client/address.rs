@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// Where `shoal serve` listens unless told otherwise.
-pub(crate) const DEFAULT_SOCKET: &str = "/run/shoal/shoal.sock";
+const DEFAULT_SOCKET: &str = "/run/shoal/shoal.sock";
 
 /// The address of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]

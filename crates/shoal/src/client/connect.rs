@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::address::{Address, TlsFiles};
 use super::RequestBody;
@@ -53,7 +54,11 @@ async fn dial(address: &Address) -> Result<Box<dyn Duplex>> {
     }
 }
 
-async fn secure(stream: TcpStream, authority: &str, files: &TlsFiles) -> Result<impl Duplex> {
+async fn secure(
+    stream: TcpStream,
+    authority: &str,
+    files: &TlsFiles,
+) -> Result<TlsStream<TcpStream>> {
     let (host, _) = authority.rsplit_once(':').unwrap_or((authority, ""));
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(host).context("reading the daemon's host name")?;

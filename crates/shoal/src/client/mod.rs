@@ -9,6 +9,7 @@ mod connect;
 mod frames;
 mod query;
 mod registry_auth;
+mod upload;
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
@@ -19,11 +20,12 @@ use http_body_util::{BodyExt, BodyStream, Full};
 use hyper::body::Incoming;
 use serde_json::Value;
 
-pub(crate) use address::{Address, DEFAULT_SOCKET};
+pub(crate) use address::Address;
 pub(crate) use connect::Duplex;
 pub(crate) use frames::{Frame, FrameReader, Source};
 pub(crate) use query::{Filters, Query, segment};
 pub(crate) use registry_auth::{Credentials, DockerConfig};
+pub(crate) use upload::stream_body;
 
 /// The version of the API this command line speaks.
 const API: &str = "/v1.50";
@@ -73,6 +75,34 @@ impl Client {
     /// As [`Client::get`].
     pub(crate) async fn post(&self, path: &str, query: &Query, body: &Value) -> Result<Value> {
         read_document(self.send(Method::POST, path, query, document(body), &[]).await?).await
+    }
+
+    /// Posts a document with headers.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) async fn post_with(
+        &self,
+        path: &str,
+        query: &Query,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Result<Value> {
+        read_document(self.send(Method::POST, path, query, document(body), headers).await?).await
+    }
+
+    /// Sends headers without a document, and gets one back.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) async fn document(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query,
+        headers: &[(&str, &str)],
+    ) -> Result<Value> {
+        read_document(self.send(method, path, query, empty(), headers).await?).await
     }
 
     /// Posts without a document.

@@ -80,6 +80,13 @@ impl Filters {
         self.0.entry(key.to_owned()).or_default().push(value.to_owned());
     }
 
+    /// Adds all of another's values.
+    pub(crate) fn extend(&mut self, other: Self) {
+        for (key, values) in other.0 {
+            self.0.entry(key).or_default().extend(values);
+        }
+    }
+
     /// The same with one more value.
     pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
         self.add(key, value);

@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 pub(crate) use progress::PullProgress;
-pub(crate) use table::{Column, Listing, Row, column};
+pub(crate) use table::{Listing, Row, align, column};
 pub(crate) use template::Template;
 
 /// Prints one line of data.

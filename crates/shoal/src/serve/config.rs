@@ -84,6 +84,9 @@ pub(crate) struct Settings {
     /// Parent of the containers' cgroups [default: shoal]
     #[arg(long, env = "SHOAL_CGROUP_PARENT", value_name = "PATH")]
     cgroup_parent: Option<String>,
+    /// The shim's program [default: beside this program, then /usr/local/lib/shoal, /usr/lib/shoal]
+    #[arg(long, env = "SHOAL_SHIM", value_name = "FILE")]
+    shim: Option<PathBuf>,
     /// Label of this daemon
     #[arg(long, value_name = "NAME=VALUE")]
     label: Vec<String>,
@@ -113,6 +116,8 @@ pub(super) struct Config {
     pub(super) network: NetworkConfig,
     /// Parent of cgroups.
     pub(super) cgroup_parent: String,
+    /// The shim's program.
+    pub(super) shim: PathBuf,
     /// Labels.
     pub(super) labels: Vec<String>,
     /// Log filter.
@@ -171,6 +176,7 @@ impl Settings {
             bridge_address: self.bridge_address.or(file.bridge_address),
             namespace_pool: self.namespace_pool.or(file.namespace_pool),
             cgroup_parent: self.cgroup_parent.or(file.cgroup_parent),
+            shim: self.shim.or(file.shim),
             label: list(self.label, file.label),
             log_level: self.log_level.or(file.log_level),
         }
@@ -197,6 +203,7 @@ impl Settings {
             insecure_registries: self.insecure_registry,
             network,
             cgroup_parent: self.cgroup_parent.unwrap_or_else(|| "shoal".to_owned()),
+            shim: self.shim.unwrap_or_else(find_shim),
             labels: self.label,
             log_level: self.log_level.unwrap_or_else(|| "info".to_owned()),
         })
@@ -228,6 +235,15 @@ impl Settings {
             _ => bail!("tls-cert and tls-key must be given together"),
         }
     }
+}
+
+/// The shim of this installation; the first place is also the one an error names.
+fn find_shim() -> PathBuf {
+    const NAME: &str = "shoal-shim";
+    let beside = std::env::current_exe().unwrap_or_default().with_file_name(NAME);
+    let installed = ["/usr/local/lib/shoal", "/usr/lib/shoal"].map(|place| Path::new(place).join(NAME));
+    let found = std::iter::once(beside.clone()).chain(installed).find(|path| path.exists());
+    found.unwrap_or(beside)
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf> {

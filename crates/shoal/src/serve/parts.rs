@@ -8,6 +8,7 @@ use shoal_engine::{Engine, EngineConfig};
 use shoal_image::{Store, StoreConfig};
 use shoal_network::Networks;
 use shoal_node::{Node, NodeConfig};
+use shoal_runtime::launch::ShimBinary;
 use shoal_server::docker::{About, Builder, Front};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,15 +33,16 @@ impl Parts {
     /// # Errors
     /// What keeps a part from opening.
     pub(super) async fn open(config: &Config, stop: CancellationToken) -> Result<Self> {
+        let shim = ShimBinary::open(&config.shim).context("loading the shim")?;
         let images = open_images(config).await?;
         let networks = Networks::open(&config.root.join("network"), config.network.clone())
             .await
             .context("opening the networks")?;
-        let engine = Engine::open(engine_config(config), images.clone(), networks.clone())
+        let engine = Engine::open(engine_config(config), images.clone(), networks.clone(), shim)
             .await
             .context("opening the engine")?;
         let builds = Builds::new(&config.root, engine.clone(), images.clone());
-        let executor = EngineExecutor::new(engine.clone(), images.clone(), config.labels.clone());
+        let executor = Arc::new(EngineExecutor::new(engine.clone(), images.clone(), config.labels.clone()));
         let node = Node::open(NodeConfig::new(config.root.join("swarm")), executor)
             .await
             .context("opening the swarm node")?;

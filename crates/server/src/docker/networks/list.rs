@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::json;
 use shoal_engine::events::ObjectType;
 use shoal_model::Timestamp;
 use shoal_network::{Network, NetworkView};

@@ -7,8 +7,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use futures_util::StreamExt;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use shoal_model::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use shoal_model::{Classify, Timestamp};
 use shoal_node::{LogLine, LogOptions, LogSelector, LogSource};
 
 use super::super::body;
@@ -49,13 +49,20 @@ pub(crate) async fn stream(
     let lines = front.node.control()?.logs(selector, options).await?;
     let stop = front.stop.clone().cancelled_owned();
     let pieces = lines.take_until(stop).map(move |line| {
-        let channel = match line.source {
-            LogSource::Stdout => Channel::Stdout,
-            LogSource::Stderr => Channel::Stderr,
+        let (channel, data) = match line {
+            Ok(line) => (channel(line.source), render(&line, details, timestamps)),
+            Err(error) => (Channel::SystemError, Bytes::from(error.chain())),
         };
-        Ok::<_, Infallible>(framing.wrap(channel, render(&line, details, timestamps)))
+        Ok::<_, Infallible>(framing.wrap(channel, data))
     });
     Ok(body::streamed(framing.media_type(version), Body::from_stream(pieces)))
+}
+
+fn channel(source: LogSource) -> Channel {
+    match source {
+        LogSource::Stdout => Channel::Stdout,
+        LogSource::Stderr => Channel::Stderr,
+    }
 }
 
 fn read_options(query: &Query) -> Result<LogOptions> {
@@ -101,9 +108,9 @@ fn render_details(line: &LogLine) -> String {
     ];
     details.extend(line.attrs.iter().cloned());
     details.sort();
-    let set = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
     let pair = |(key, value): &(String, String)| {
-        format!("{}={}", utf8_percent_encode(key, set), utf8_percent_encode(value, set))
+        format!("{}={}", utf8_percent_encode(key, ESCAPED), utf8_percent_encode(value, ESCAPED))
     };
     details.iter().map(pair).collect::<Vec<_>>().join(",")
 }

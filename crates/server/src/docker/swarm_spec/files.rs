@@ -5,7 +5,6 @@ use shoal_model::swarm::{ConfigRef, ConfigTarget, FileTarget, SecretRef};
 
 use super::super::error::{ApiError, Result};
 use super::super::wire::wire;
-use super::EmptyDocument;
 
 wire!(
     /// One of `Secrets`.
@@ -22,7 +21,7 @@ wire!(
         id: String = "ConfigID",
         name: String = "ConfigName",
         file: Option<FileDocument> = "File",
-        runtime: Option<EmptyDocument> = "Runtime",
+        runtime: Option<Value> = "Runtime",
     }
 );
 

@@ -23,7 +23,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shoal_model::Timestamp;
 use shoal_model::swarm::{
     Annotations, Driver, Meta, NetworkAttachmentSpec, ServiceMode, ServiceSpec, Shared,
 };
@@ -52,9 +51,9 @@ wire!(
     /// How many tasks.
     ModeDocument {
         replicated: Option<ReplicatedDocument> = "Replicated",
-        global: Option<EmptyDocument> = "Global",
+        global: Option<Value> = "Global",
         replicated_job: Option<ReplicatedJobDocument> = "ReplicatedJob",
-        global_job: Option<EmptyDocument> = "GlobalJob",
+        global_job: Option<Value> = "GlobalJob",
     }
 );
 
@@ -69,11 +68,6 @@ wire!(
         max_concurrent: Option<u64> = "MaxConcurrent",
         total_completions: Option<u64> = "TotalCompletions",
     }
-);
-
-wire!(
-    /// A document without members.
-    EmptyDocument {}
 );
 
 wire!(
@@ -163,7 +157,7 @@ pub(crate) fn render_service_spec(spec: &ServiceSpec) -> Value {
     let mut document = json!({
         "Name": annotations.name,
         "Labels": annotations.labels,
-        "TaskTemplate": task::render_task_spec(task),
+        "TaskTemplate": render_task_spec(task),
         "Mode": render_mode(mode),
     });
     set(&mut document, "UpdateConfig", update.as_ref().map(update::render_update));
@@ -245,11 +239,6 @@ fn duration(nanos: i64, what: &str) -> Result<Duration> {
 
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// A point in time, or Go's zero.
-pub(crate) fn time(time: Option<Timestamp>) -> String {
-    Timestamp::rfc3339_or_zero(time)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Templates in a service's spec: `{{.Node.Hostname}}`, `{{.Task.Slot}}`, ….
 
 use serde_json::{Value, json};
+use shoal_model::Platform;
 use shoal_model::swarm::{NodeDescription, Task};
 
 use crate::print::Template;
@@ -11,7 +12,7 @@ pub(super) struct Context(Value);
 impl Context {
     /// The facts of a task on this node.
     pub(super) fn new(task: &Task, node: &NodeDescription) -> Self {
-        let platform = node.platform.clone().unwrap_or_default();
+        let platform = node.platform.clone().unwrap_or_else(Platform::host);
         Self(json!({
             "Service": {
                 "ID": task.service_id.as_str(),

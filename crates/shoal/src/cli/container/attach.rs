@@ -86,9 +86,10 @@ impl Connection<'_> {
         let raw = (tty && stdin).then(RawMode::enter).transpose()?;
         let session =
             Session { tty, stdin, stdout: true, stderr: true, detach: (tty && stdin).then_some(keys) };
+        let resize = format!("{path}/resize");
         let end = tokio::select! {
             end = session.hold(stream) => end,
-            error = background(shell, self.container, tty && is_terminal(), self.signals && !tty, &format!("{path}/resize")) => Err(error),
+            error = background(shell, self.container, tty && is_terminal(), self.signals && !tty, &resize) => Err(error),
         };
         drop(raw);
         match end? {

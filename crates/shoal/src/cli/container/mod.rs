@@ -20,12 +20,14 @@ use clap::Subcommand;
 
 use super::shell::Shell;
 
-pub(super) use lifecycle::Prune;
+pub(super) use lifecycle::{Prune, pruned};
+pub(super) use logs::{Choice, read as read_logs};
 pub(super) use mounts::read_mount;
 pub(super) use ports::read_port_parts;
 pub(super) use ps::Ps;
 pub(super) use run::Run;
-pub(super) use values::{environment, health, labels, nano_cpus, ulimits};
+pub(super) use options::Health;
+pub(super) use values::{bytes, environment, health, labels, nano_cpus, nanos, pairs, ulimits};
 
 /// The verbs of containers.
 #[derive(Debug, Subcommand)]
@@ -53,7 +55,7 @@ pub(super) enum Verb {
     /// Change the limits of containers
     Update(lifecycle::Update),
     /// List containers
-    Ps(ps::Ps),
+    Ps(Ps),
     /// Show what containers wrote
     Logs(logs::Logs),
     /// Connect to a running container
