@@ -18,7 +18,10 @@ use shoal_runtime::{
     launch::{CREATE_REQUEST_ID, Launched, ShimBinary, launch},
     protocol::{Operation, Reply},
 };
-use shoal_sys::seccomp::Program;
+use shoal_sys::{
+    cgroup::{Cgroup, Layout},
+    seccomp::Program,
+};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -43,6 +46,7 @@ fn main() -> Result<()> {
     }
     let private = private_memory(&shim, &dir, count)?;
     fs::remove_dir_all(&dir)?;
+    Cgroup::at(&Layout::detect()?, "/shoal-start-cost")?.remove()?;
     let median = |of: fn(&Cost) -> Duration| {
         let mut all: Vec<Duration> = costs.iter().map(of).collect();
         all.sort();

@@ -18,6 +18,7 @@ mod init;
 pub mod launch;
 mod plan;
 pub mod protocol;
+pub mod seccomp;
 mod shim;
 mod spec;
 pub mod user;

@@ -18,7 +18,6 @@ use crate::{
 mod mounts;
 mod process;
 mod resources;
-mod seccomp;
 
 pub(crate) use mounts::{MountKind, MountPlan};
 pub(crate) use process::{Confinement, ProcessPlan, Rlimit, UserChoice};

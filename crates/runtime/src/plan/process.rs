@@ -1,13 +1,15 @@
 //! The process: what to run, as whom, and with what taken away.
 
-use std::{path::PathBuf, rc::Rc};
+use std::{fs::File, path::PathBuf, rc::Rc};
 
+use shoal_model::{Classify, Kind};
 use shoal_sys::{caps::Capabilities, seccomp::Program};
 
-use super::{absolute, invalid, seccomp, unbuilt};
+use super::{absolute, invalid, unbuilt};
 use crate::{
     bundle::ShimConfig,
-    protocol::{Failure, WindowSize},
+    protocol::{Failure, Reason, WindowSize},
+    seccomp,
     spec::{self, Linux, Process},
 };
 
@@ -111,7 +113,7 @@ impl Confinement {
     fn new(process: &Process, linux: &Linux, config: &ShimConfig) -> Result<Self, Failure> {
         // What the shim itself lacks it cannot give.
         let own = Capabilities::permitted()
-            .map_err(|error| Failure::new(crate::protocol::Reason::Failed, error.to_string()))?;
+            .map_err(|error| Failure::new(Reason::Failed, error.to_string()))?;
         let sets = &process.capabilities;
         let set = |names: &[String]| -> Result<Capabilities, Failure> {
             let found: Result<Capabilities, Failure> = names
@@ -132,7 +134,7 @@ impl Confinement {
             inheritable,
             ambient: set(&sets.ambient)?.common(permitted).common(inheritable),
             no_new_privileges: process.no_new_privileges,
-            seccomp: seccomp::program(linux, config)?.map(Rc::new),
+            seccomp: program(linux, config)?.map(Rc::new),
             rlimits: process.rlimits.iter().map(rlimit).collect::<Result<_, _>>()?,
             rlimits_lenient: config.lenient.rlimits,
             oom_score_adj: process.oom_score_adj,
@@ -143,9 +145,27 @@ impl Confinement {
     /// For `exec --privileged`: every capability the shim has, and no filter.
     pub(crate) fn privileged(&self) -> Result<Self, Failure> {
         let all = Capabilities::permitted()
-            .map_err(|error| Failure::new(crate::protocol::Reason::Failed, error.to_string()))?;
+            .map_err(|error| Failure::new(Reason::Failed, error.to_string()))?;
         Ok(Self { bounding: all, effective: all, permitted: all, seccomp: None, ..self.clone() })
     }
+}
+
+/// The engine's compiled program, or the spec's rules.
+fn program(linux: &Linux, config: &ShimConfig) -> Result<Option<Program>, Failure> {
+    if let Some(path) = &config.seccomp_program {
+        let read = File::open(path).and_then(Program::read_from);
+        return read
+            .map(Some)
+            .map_err(|error| invalid(format!("seccomp program {}: {error}", path.display())));
+    }
+    let compiled = linux.seccomp.as_ref().map(seccomp::compile).transpose();
+    compiled.map_err(|error| {
+        let reason = match error.kind() {
+            Kind::NotImplemented => Reason::NotImplemented,
+            _ => Reason::Invalid,
+        };
+        Failure::new(reason, error.chain())
+    })
 }
 
 fn rlimit(limit: &spec::Rlimit) -> Result<Rlimit, Failure> {
