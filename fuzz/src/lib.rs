@@ -9,12 +9,13 @@ use std::{path::Path, sync::OnceLock};
 use shoal_build::{
     BuildRequest, Context, ContextLimits, dockerfile, expand, graph::Graph, ignore::Ignore,
 };
+use shoal_cluster::{ca::JoinToken, schedule::Constraint};
 use shoal_image::{Store, StoreConfig, no_progress};
 use shoal_model::{Platform, Reference, Signal, Timestamp, units};
 use shoal_runtime::protocol::{Decoder, FrameKind};
 
 /// A name for each reader, for those who go through all of them.
-pub const READERS: [(&str, fn(&[u8])); 8] = [
+pub const READERS: [(&str, fn(&[u8])); 9] = [
     ("dockerfile", dockerfile),
     ("dockerignore", dockerignore),
     ("expansion", expansion),
@@ -23,6 +24,7 @@ pub const READERS: [(&str, fn(&[u8])); 8] = [
     ("reference", reference),
     ("shim_protocol", shim_protocol),
     ("words", words),
+    ("cluster_words", cluster_words),
 ];
 
 /// A Dockerfile, and the plan that is made of it.
@@ -120,4 +122,13 @@ pub fn words(bytes: &[u8]) {
     if let Ok(time) = Timestamp::parse(&text) {
         assert_eq!(Timestamp::parse(&time.rfc3339_nano()).ok(), Some(time), "{text}");
     }
+}
+
+/// The texts of the cluster: join tokens and placement constraints.
+pub fn cluster_words(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(token) = text.parse::<JoinToken>() {
+        assert_eq!(token.to_string(), text);
+    }
+    let _ = Constraint::parse(&text);
 }

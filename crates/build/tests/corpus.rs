@@ -2,7 +2,7 @@
 //! plan that is made of it, as reviewed text. Each file also has to display as
 //! a file that reads the same.
 
-use std::{fmt::Write as _, path::Path};
+use std::path::Path;
 
 use shoal_build::{
     BuildRequest,
@@ -36,23 +36,23 @@ fn commands(file: &Dockerfile) -> Vec<&dockerfile::Command> {
 fn dump(file: &Dockerfile) -> String {
     let mut text = String::new();
     for directive in &file.directives {
-        writeln!(text, "{}: {} = {}", directive.line, directive.name, directive.value).unwrap();
+        text.push_str(&format!("{}: {} = {}\n", directive.line, directive.name, directive.value));
     }
     for instruction in &file.instructions {
         let lines = match (instruction.line, instruction.end_line) {
             (first, last) if first == last => first.to_string(),
             (first, last) => format!("{first}-{last}"),
         };
-        writeln!(text, "{lines}: {:?}", instruction.command).unwrap();
+        text.push_str(&format!("{lines}: {:?}\n", instruction.command));
     }
     for (line, warning) in &file.warnings {
-        writeln!(text, "warning {line}: {warning}").unwrap();
+        text.push_str(&format!("warning {line}: {warning}\n"));
     }
     let request =
         BuildRequest { platform: Platform::parse("linux/amd64"), ..BuildRequest::default() };
     match Graph::new(file, &request) {
-        Ok(graph) => write!(text, "\n{graph}").unwrap(),
-        Err(error) => writeln!(text, "\n{error}").unwrap(),
+        Ok(graph) => text.push_str(&format!("\n{graph}")),
+        Err(error) => text.push_str(&format!("\n{error}\n")),
     }
     text
 }

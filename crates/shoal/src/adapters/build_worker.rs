@@ -124,7 +124,9 @@ impl Worker for BuildWorker {
             let layers = image.config.rootfs.diff_ids.clone();
             let stored =
                 images.put_image(image.config, &layers, &image.tags, image.parent.as_ref());
-            stored.map(|image| image.id).map_err(|error| worker_error(&error))
+            let id = stored.map(|image| image.id).map_err(|error| worker_error(&error))?;
+            cache::trim(&images)?;
+            Ok(id)
         })
         .await
     }

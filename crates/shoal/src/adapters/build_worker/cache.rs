@@ -34,7 +34,7 @@ pub(super) fn get(images: &Store, lease: &Lease, key: &CacheKey) -> Option<Cache
     Some(step)
 }
 
-/// Remembers a step, and forgets the oldest when there are too many.
+/// Remembers a step.
 pub(super) fn put(
     images: &Store,
     key: &CacheKey,
@@ -49,11 +49,14 @@ pub(super) fn put(
         .map_err(|error| WorkerError::new(Kind::Internal, error.to_string()))?;
     let layers = step.layer.iter().cloned().collect();
     let pin = Pin { name: name(key), layers, blobs: Vec::new(), data, created: now };
-    images.pin(&pin).map_err(|error| worker_error(&error))?;
-    for old in surplus(images) {
-        images.unpin(&old).map_err(|error| worker_error(&error))?;
-    }
-    Ok(())
+    images.pin(&pin).map_err(|error| worker_error(&error))
+}
+
+/// Forgets the oldest steps when there are too many. Once per build: it looks at
+/// all of them.
+pub(super) fn trim(images: &Store) -> Result<(), WorkerError> {
+    let names = surplus(images);
+    names.iter().try_for_each(|old| images.unpin(old)).map_err(|error| worker_error(&error))
 }
 
 /// The names of the oldest steps beyond the limits.
