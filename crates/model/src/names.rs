@@ -1,5 +1,5 @@
 //! The rule for names of containers, volumes and networks (Docker's
-//! `RestrictedNamePattern`).
+//! `RestrictedNamePattern`; a network may have a single character).
 
 /// A name outside the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,10 +24,22 @@ pub const NAME_MAX_BYTES: usize = 255;
 /// Names the object when a character is outside the rule, or when it is
 /// shorter than two or longer than [`NAME_MAX_BYTES`] characters.
 pub fn check(what: &'static str, name: &str) -> Result<(), NameError> {
+    check_length(what, name, 2)
+}
+
+/// The same for a network's name, which may have a single character.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_network(name: &str) -> Result<(), NameError> {
+    check_length("network", name, 1)
+}
+
+fn check_length(what: &'static str, name: &str, least: usize) -> Result<(), NameError> {
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
     let rest = bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
-    if first && rest && (2..=NAME_MAX_BYTES).contains(&name.len()) {
+    if first && rest && (least..=NAME_MAX_BYTES).contains(&name.len()) {
         Ok(())
     } else {
         Err(NameError { what, name: name.chars().take(80).collect() })
@@ -46,6 +58,8 @@ mod tests {
         for bad in ["", "a", "-a", ".a", "a/b", "a b", "é1", &"x".repeat(256)] {
             assert!(check("container", bad).is_err(), "{bad:?}");
         }
+        assert_eq!(check_network("n"), Ok(()));
+        assert!(check_network("").is_err());
         assert_eq!(
             check("container", "a/b").unwrap_err().to_string(),
             "Invalid container name (a/b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"

@@ -46,8 +46,8 @@ assert container.stats(stream=False)["memory_stats"]["usage"] > 0
 assert container.top()["Processes"]
 container.stop(timeout=0)
 container.remove()
-volume = client.volumes.create("v")
-assert [v.name for v in client.volumes.list()] == ["v"]
+volume = client.volumes.create("vol")
+assert [v.name for v in client.volumes.list()] == ["vol"]
 volume.remove()
 network = client.networks.create("n", driver="bridge")
 assert client.networks.get("n").attrs["Driver"] == "bridge"

@@ -84,7 +84,7 @@ fn check_name(name: &str) -> Result<()> {
     if is_predefined(name) {
         return Err(NetworkError::PredefinedName(name.into()));
     }
-    names::check("network", name).map_err(|e| NetworkError::Invalid(e.to_string()))
+    names::check_network(name).map_err(|e| NetworkError::Invalid(e.to_string()))
 }
 
 fn check_not_built(request: &CreateNetwork) -> Result<()> {
