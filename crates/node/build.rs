@@ -42,7 +42,8 @@ fn snake(route: &str) -> String {
     let mut out = String::new();
     for (index, letter) in letters.iter().enumerate() {
         let after_lower = index > 0 && letters[index - 1].is_lowercase();
-        let before_lower = index > 0 && letters.get(index + 1).is_some_and(|next| next.is_lowercase());
+        let before_lower =
+            index > 0 && letters.get(index + 1).is_some_and(|next| next.is_lowercase());
         if letter.is_uppercase() && (after_lower || before_lower) {
             out.push('_');
         }
@@ -59,7 +60,12 @@ fn main() {
             "CA",
             SWARM,
             &[
-                ("GetRootCACertificate", "GetRootCaCertificateRequest", "GetRootCaCertificateResponse", None),
+                (
+                    "GetRootCACertificate",
+                    "GetRootCaCertificateRequest",
+                    "GetRootCaCertificateResponse",
+                    None,
+                ),
                 ("GetUnlockKey", "GetUnlockKeyRequest", "GetUnlockKeyResponse", None),
             ],
         ),
@@ -67,8 +73,18 @@ fn main() {
             "NodeCA",
             SWARM,
             &[
-                ("IssueNodeCertificate", "IssueNodeCertificateRequest", "IssueNodeCertificateResponse", None),
-                ("NodeCertificateStatus", "NodeCertificateStatusRequest", "NodeCertificateStatusResponse", None),
+                (
+                    "IssueNodeCertificate",
+                    "IssueNodeCertificateRequest",
+                    "IssueNodeCertificateResponse",
+                    None,
+                ),
+                (
+                    "NodeCertificateStatus",
+                    "NodeCertificateStatusRequest",
+                    "NodeCertificateStatusResponse",
+                    None,
+                ),
             ],
         ),
         service(
@@ -78,7 +94,12 @@ fn main() {
                 ("Session", "SessionRequest", "SessionMessage", Server),
                 ("Heartbeat", "HeartbeatRequest", "HeartbeatResponse", None),
                 ("UpdateTaskStatus", "UpdateTaskStatusRequest", "UpdateTaskStatusResponse", None),
-                ("UpdateVolumeStatus", "UpdateVolumeStatusRequest", "UpdateVolumeStatusResponse", None),
+                (
+                    "UpdateVolumeStatus",
+                    "UpdateVolumeStatusRequest",
+                    "UpdateVolumeStatusResponse",
+                    None,
+                ),
                 ("Tasks", "TasksRequest", "TasksMessage", Server),
                 ("Assignments", "AssignmentsRequest", "AssignmentsMessage", Server),
             ],
@@ -87,7 +108,12 @@ fn main() {
             "LogBroker",
             SWARM,
             &[
-                ("ListenSubscriptions", "ListenSubscriptionsRequest", "SubscriptionMessage", Server),
+                (
+                    "ListenSubscriptions",
+                    "ListenSubscriptionsRequest",
+                    "SubscriptionMessage",
+                    Server,
+                ),
                 ("PublishLogs", "PublishLogsMessage", "PublishLogsResponse", Client),
             ],
         ),

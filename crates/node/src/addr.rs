@@ -61,7 +61,8 @@ pub(crate) fn remote(text: &str) -> Result<String, NodeError> {
 
 /// Host and port of `host`, `host:port`, `[v6]:port` or a bare IPv6 address.
 fn split<'a>(text: &'a str, what: &'static str) -> Result<(&'a str, Option<u16>), NodeError> {
-    let invalid = |why: &str| NodeError::Address { what, text: text.to_owned(), why: why.to_owned() };
+    let invalid =
+        |why: &str| NodeError::Address { what, text: text.to_owned(), why: why.to_owned() };
     let bare_v6 = text.matches(':').count() > 1 && !text.starts_with('[');
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !bare_v6 && !text.ends_with(']') => {
@@ -90,7 +91,9 @@ async fn host_addr(host: &str, text: &str, what: &'static str) -> Result<IpAddr,
     let v4: Vec<IpAddr> = found.iter().filter(|addr| addr.is_ipv4()).copied().collect();
     match (v4.as_slice(), found.as_slice()) {
         ([one], _) | ([], [one]) => Ok(*one),
-        ([], []) => Err(invalid(format!("{host} is neither an IP address nor an interface with one"))),
+        ([], []) => {
+            Err(invalid(format!("{host} is neither an IP address nor an interface with one")))
+        }
         _ => Err(invalid(format!("interface {host} has more than one address"))),
     }
 }

@@ -76,7 +76,9 @@ pub enum NodeError {
     #[error("invalid join token")]
     Token,
     /// The manager's root certificate is not the one the token was made for.
-    #[error("error while validating Root CA Certificate: remote CA does not match fingerprint. Expected: {expected}")]
+    #[error(
+        "error while validating Root CA Certificate: remote CA does not match fingerprint. Expected: {expected}"
+    )]
     ForeignRoot {
         /// The digest in the token, hexadecimal.
         expected: String,

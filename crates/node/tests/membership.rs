@@ -1,5 +1,7 @@
 //! Becoming and ceasing to be a member, and who is kept out.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
 mod common;
 
 use std::time::Duration;
@@ -72,7 +74,11 @@ async fn workers_join_and_leave() {
         view.node(&id).is_some_and(|node| node.status.state == NodeState::Down)
     })
     .await;
-    manager.control().execute(Command::RemoveNode { node: id.clone(), force: false }).await.unwrap();
+    manager
+        .control()
+        .execute(Command::RemoveNode { node: id.clone(), force: false })
+        .await
+        .unwrap();
     assert!(manager.control().view().await.unwrap().node(&id).is_none());
     manager.node.shutdown().await;
 }
@@ -209,8 +215,7 @@ async fn garbage_on_the_port_harms_nobody() {
 async fn a_node_joins_drained_if_it_wants() {
     let manager = TestNode::manager().await;
     let worker = TestNode::new("worker").await;
-    let request =
-        JoinRequest { availability: Availability::Drain, ..manager.join_request().await };
+    let request = JoinRequest { availability: Availability::Drain, ..manager.join_request().await };
     worker.node.join(request).await.unwrap();
     let id = worker.id().await;
     let view = manager.control().view().await.unwrap();

@@ -1,13 +1,13 @@
 //! Services on a manager and its workers: from creation to removal, through bad turns.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
 mod common;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{
-    TestNode, active, create, eventually, scale, service, until, until_running,
-};
+use common::{TestNode, active, create, eventually, scale, service, until, until_running};
 use futures_util::StreamExt;
 use shoal_cluster::{Command, Outcome};
 use shoal_model::ServiceId;
@@ -93,8 +93,7 @@ async fn restarts_of_manager_and_worker_leave_containers_alone() {
     let manager = manager.restart().await;
     let control = manager.control();
     until(&control, "both nodes are ready again", |view| {
-        view.nodes().len() == 2
-            && view.nodes().all(|node| node.status.state == NodeState::Ready)
+        view.nodes().len() == 2 && view.nodes().all(|node| node.status.state == NodeState::Ready)
     })
     .await;
     until_running(&control, &web, 10).await;
@@ -278,7 +277,8 @@ async fn logs_come_from_every_node() {
         }
     };
     assert_eq!(line.data.as_ref(), b"later\n");
-    let before: BTreeSet<_> = [&manager, &one, &two].iter().flat_map(|node| node.machine.all()).collect();
+    let before: BTreeSet<_> =
+        [&manager, &one, &two].iter().flat_map(|node| node.machine.all()).collect();
     scale(&control, &web, 4).await;
     until_running(&control, &web, 4).await;
     let (newcomer, node) = [&manager, &one, &two]

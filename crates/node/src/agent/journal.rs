@@ -81,9 +81,10 @@ impl JournalFile {
         let mut kept = BTreeMap::new();
         if let Some(bytes) = crate::files::read(&path)? {
             for line in BufReader::new(bytes.as_slice()).lines() {
-                let Ok(record) = line.map_err(drop).and_then(|line| {
-                    serde_json::from_str::<Record>(&line).map_err(drop)
-                }) else {
+                let Ok(record) = line
+                    .map_err(drop)
+                    .and_then(|line| serde_json::from_str::<Record>(&line).map_err(drop))
+                else {
                     tracing::info!(path = %path.display(), "a torn line in the journal was dropped");
                     continue;
                 };
@@ -202,7 +203,8 @@ mod tests {
         let id = Rng::from_seed(1).task_id();
         let mut file = JournalFile::open(path.clone()).unwrap();
         for _ in 0..3 {
-            let records = (0..SLACK).map(|_| Record::Status(id.clone(), status(TaskState::Running)));
+            let records =
+                (0..SLACK).map(|_| Record::Status(id.clone(), status(TaskState::Running)));
             file.append(records.collect()).unwrap();
         }
         let lines = std::fs::read_to_string(path).unwrap().lines().count();

@@ -96,12 +96,20 @@ impl<E: Executor> Answer<E> {
     async fn publish(self, mut client: LogBrokerClient<Channel>) {
         let (messages, stream) = mpsc::channel(MESSAGES);
         let sending = client.publish_logs(ReceiverStream::new(stream));
-        let (_, sent) = tokio::join!(self.pack(messages), sending);
+        let packing = self.pack(messages);
+        tokio::pin!(packing, sending);
+        // A follower may wait long for its next line: the manager's refusal ends it before.
+        let sent = tokio::select! {
+            sent = &mut sending => sent,
+            () = &mut packing => sending.await,
+        };
         match sent {
             Ok(_) => {}
             // A Docker manager ends the stream without an answer.
             Err(status) if status.message().contains("Missing response message") => {}
-            Err(status) => tracing::debug!(%status, subscription = self.id, "log subscription ended"),
+            Err(status) => {
+                tracing::debug!(%status, subscription = self.id, "log subscription ended")
+            }
         }
     }
 

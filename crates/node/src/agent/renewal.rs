@@ -107,8 +107,7 @@ async fn in_time<T>(
     limit: Duration,
     call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 ) -> Result<T, NodeError> {
-    let unreachable =
-        |why: String| NodeError::Unreachable { addrs: addr.to_owned(), why };
+    let unreachable = |why: String| NodeError::Unreachable { addrs: addr.to_owned(), why };
     match tokio::time::timeout(limit, call).await {
         Err(_) => Err(unreachable(format!("no answer within {} s", limit.as_secs()))),
         Ok(Ok(answer)) => Ok(answer.into_inner()),
@@ -180,11 +179,10 @@ async fn renew(agent: &Agent, rng: &mut Rng) -> Result<(), NodeError> {
         return Err(NodeError::Invalid("the certificate is for another node".to_owned()));
     }
     let dir = agent.root.clone();
-    let identity = tokio::task::spawn_blocking(move || {
-        save_identity(&dir, &identity).map(|()| identity)
-    })
-    .await
-    .map_err(|_| NodeError::Stopping)??;
+    let identity =
+        tokio::task::spawn_blocking(move || save_identity(&dir, &identity).map(|()| identity))
+            .await
+            .map_err(|_| NodeError::Stopping)??;
     agent.credentials.replace(identity, Arc::clone(&before.root))?;
     Ok(())
 }

@@ -119,7 +119,10 @@ async fn remove<E: Executor>(worker: &Worker<E>, id: &TaskId) -> Result<(), Endi
 }
 
 /// Waits until something else is wanted.
-async fn changed<E>(worker: &Worker<E>, wanted: &mut watch::Receiver<Wanted>) -> Result<(), Ending> {
+async fn changed<E>(
+    worker: &Worker<E>,
+    wanted: &mut watch::Receiver<Wanted>,
+) -> Result<(), Ending> {
     tokio::select! {
         () = worker.end.cancelled() => Err(Ending),
         changed = wanted.changed() => changed.map_err(|_| Ending),

@@ -142,11 +142,10 @@ async fn describe<E: Executor>(
     agent: &Agent,
     worker: &Arc<Worker<E>>,
 ) -> Result<NodeDescription, Ended> {
-    let mut description = worker
-        .executor
-        .describe()
-        .await
-        .map_err(|error| Ended::Here(format!("the engine does not describe itself: {error}")))?;
+    let mut description =
+        worker.executor.describe().await.map_err(|error| {
+            Ended::Here(format!("the engine does not describe itself: {error}"))
+        })?;
     let issuer = agent.credentials.current().root.issuer_info();
     let issuer = issuer.map_err(|error| Ended::Here(error.to_string()))?;
     description.tls = TlsDescription {
@@ -197,10 +196,12 @@ async fn listen_to(agent: &Agent, message: wire::SessionMessage) {
     }
     let Some(node) = node else { return };
     let desired = node.spec.unwrap_or_default().desired_role;
-    let worker = agent.credentials.current().identity.name().role
-        == shoal_model::swarm::NodeRole::Worker;
+    let worker =
+        agent.credentials.current().identity.name().role == shoal_model::swarm::NodeRole::Worker;
     if worker && desired == wire::NodeRole::Manager as i32 {
-        tracing::warn!("this node was promoted to manager, which is not implemented; it stays a worker");
+        tracing::warn!(
+            "this node was promoted to manager, which is not implemented; it stays a worker"
+        );
         return;
     }
     let state = node.certificate.and_then(|certificate| certificate.status).unwrap_or_default();

@@ -19,8 +19,8 @@ use shoal_model::swarm::{Annotations, Driver, GenericResource, Meta, Resources, 
 use crate::wire;
 
 pub use network::{port_from_wire, port_to_wire};
-pub use node::{description_from_wire, description_to_wire, node_to_wire};
 pub(crate) use node::{certificate_to_wire, issuance_to_wire};
+pub use node::{description_from_wire, description_to_wire, node_to_wire};
 pub use secret::{config_from_wire, config_to_wire, secret_from_wire, secret_to_wire};
 pub use task::{status_from_wire, status_to_wire, task_from_wire, task_to_wire};
 

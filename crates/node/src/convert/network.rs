@@ -47,7 +47,8 @@ pub(super) fn attachment_to_wire(attachment: &NetworkAttachment) -> wire::Networ
 pub(super) fn attachment_from_wire(
     attachment: wire::NetworkAttachment,
 ) -> Result<NetworkAttachment, ConvertError> {
-    let wire::NetworkAttachment { network, addresses, aliases, driver_attachment_opts } = attachment;
+    let wire::NetworkAttachment { network, addresses, aliases, driver_attachment_opts } =
+        attachment;
     let wire::Network { id: _, meta: _, spec, driver_state: _, ipam: _ } =
         network.ok_or(ConvertError::missing("network attachment's network"))?;
     let wire::NetworkSpec {
@@ -64,7 +65,9 @@ pub(super) fn attachment_from_wire(
         let driver = driver_config.map_or_else(String::new, |driver| driver.name);
         return Err(ConvertError::new(
             "network attachment",
-            format!("network {name} (driver {driver:?}) is not supported: only predefined networks are"),
+            format!(
+                "network {name} (driver {driver:?}) is not supported: only predefined networks are"
+            ),
         ));
     }
     Ok(NetworkAttachment {
@@ -75,7 +78,9 @@ pub(super) fn attachment_from_wire(
     })
 }
 
-pub(super) fn attachment_spec_to_wire(spec: &NetworkAttachmentSpec) -> wire::NetworkAttachmentConfig {
+pub(super) fn attachment_spec_to_wire(
+    spec: &NetworkAttachmentSpec,
+) -> wire::NetworkAttachmentConfig {
     let NetworkAttachmentSpec { target, aliases, driver_options } = spec;
     wire::NetworkAttachmentConfig {
         target: target.clone(),
@@ -126,7 +131,9 @@ pub(super) fn endpoint_from_wire(endpoint: wire::Endpoint) -> Result<Endpoint, C
     let all = |ports: Vec<wire::PortConfig>| -> Result<Vec<PortConfig>, ConvertError> {
         ports.into_iter().map(port_from_wire).collect()
     };
-    let ips = virtual_ips.into_iter().map(|wire::VirtualIp { network_id, addr }| VirtualIp { network_id, addr });
+    let ips = virtual_ips
+        .into_iter()
+        .map(|wire::VirtualIp { network_id, addr }| VirtualIp { network_id, addr });
     Ok(Endpoint {
         spec: EndpointSpec { mode, ports: all(wanted)? },
         ports: all(ports)?,
@@ -169,8 +176,7 @@ pub fn port_from_wire(port: wire::PortConfig) -> Result<PortConfig, ConvertError
         Ok(wire::PublishMode::Host) => PublishMode::Host,
         Err(error) => return Err(ConvertError::new("publish mode", error)),
     };
-    let number =
-        |port: u32| u16::try_from(port).map_err(|error| ConvertError::new("port", error));
+    let number = |port: u32| u16::try_from(port).map_err(|error| ConvertError::new("port", error));
     Ok(PortConfig {
         name,
         protocol,

@@ -7,7 +7,10 @@ use shoal_model::swarm::{
     TlsDescription,
 };
 
-use super::{annotations_to_wire, map_from_wire, map_to_wire, meta_to_wire, resources_from_wire, resources_to_wire};
+use super::{
+    annotations_to_wire, map_from_wire, map_to_wire, meta_to_wire, resources_from_wire,
+    resources_to_wire,
+};
 use crate::wire;
 
 /// The node as its worker is told about it.

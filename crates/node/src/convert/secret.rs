@@ -4,7 +4,9 @@ use shoal_model::swarm::{
     Config, ConfigRef, ConfigSpec, ConfigTarget, FileTarget, Secret, SecretRef, SecretSpec,
 };
 
-use super::{ConvertError, annotations_from_wire, annotations_to_wire, meta_from_wire, meta_to_wire};
+use super::{
+    ConvertError, annotations_from_wire, annotations_to_wire, meta_from_wire, meta_to_wire,
+};
 use crate::wire;
 
 /// A secret on its way to a worker.
@@ -79,7 +81,9 @@ pub(super) fn secret_ref_from_wire(
 ) -> Result<SecretRef, ConvertError> {
     let wire::SecretReference { secret_id, secret_name, file } = reference;
     Ok(SecretRef {
-        secret_id: secret_id.parse().map_err(|error| ConvertError::new("secret reference", error))?,
+        secret_id: secret_id
+            .parse()
+            .map_err(|error| ConvertError::new("secret reference", error))?,
         secret_name,
         file: file_from_wire(file.ok_or(ConvertError::missing("secret reference's file"))?),
     })

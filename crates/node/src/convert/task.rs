@@ -457,7 +457,9 @@ mod tests {
             }),
             placement: Some(Placement {
                 constraints: vec!["node.role==worker".into()],
-                preferences: vec![PlacementPreference::Spread { descriptor: "node.labels.z".into() }],
+                preferences: vec![PlacementPreference::Spread {
+                    descriptor: "node.labels.z".into(),
+                }],
                 max_replicas: 4,
                 platforms: vec![Platform {
                     os: "linux".into(),

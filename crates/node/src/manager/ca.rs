@@ -72,7 +72,8 @@ impl NodeCA for Service {
         let id: SwarmNodeId = request.get_ref().node_id.parse().map_err(|_| unknown())?;
         let mut events = self.0.consensus.watch();
         loop {
-            let view = self.0.consensus.view().await.map_err(|_| super::dispatcher::not_leading())?;
+            let view =
+                self.0.consensus.view().await.map_err(|_| super::dispatcher::not_leading())?;
             let node = view.node(&id).ok_or_else(unknown)?;
             let state = node.certificate.state;
             if !matches!(state, IssuanceState::Pending | IssuanceState::Renew) {
@@ -93,7 +94,12 @@ impl NodeCA for Service {
 
 impl Service {
     /// Lets a new node in: it exists and has its certificate in one proposal.
-    async fn join(&self, token: &str, csr: Vec<u8>, availability: i32) -> Result<SwarmNodeId, Status> {
+    async fn join(
+        &self,
+        token: &str,
+        csr: Vec<u8>,
+        availability: i32,
+    ) -> Result<SwarmNodeId, Status> {
         let view = self.0.consensus.view().await.map_err(|_| super::dispatcher::not_leading())?;
         let cluster = view.cluster().ok_or_else(super::dispatcher::not_leading)?;
         let role = role_for_token(&cluster.root_ca.join_tokens, token)

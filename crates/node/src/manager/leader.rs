@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use shoal_cluster::{Event, Object, Rng, pass};
-use shoal_model::swarm::TaskState;
 use shoal_model::Timestamp;
+use shoal_model::swarm::TaskState;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 

@@ -275,7 +275,9 @@ fn question(id: &str, selector: &LogSelector, options: &LogOptions) -> wire::Sub
     let streams = wanted.iter().filter(|(wanted, _)| *wanted).map(|(_, stream)| *stream as i32);
     let tail = match tail {
         None => 0,
-        Some(lines) => i64::try_from(*lines).unwrap_or(i64::MAX - 1).saturating_add(1).wrapping_neg(),
+        Some(lines) => {
+            i64::try_from(*lines).unwrap_or(i64::MAX - 1).saturating_add(1).wrapping_neg()
+        }
     };
     wire::SubscriptionMessage {
         id: id.to_owned(),
@@ -361,7 +363,8 @@ impl wire::log_broker_server::LogBroker for Service {
             }
         };
         if let Some(id) = current {
-            let gap = outcome.as_ref().err().map(|_| format!("node {node} disconnected unexpectedly"));
+            let gap =
+                outcome.as_ref().err().map(|_| format!("node {node} disconnected unexpectedly"));
             lock(&self.0.broker.shared).node_done(&id, &node, gap);
         }
         outcome.map(|()| Response::new(wire::PublishLogsResponse {}))
@@ -370,7 +373,11 @@ impl wire::log_broker_server::LogBroker for Service {
 
 impl Service {
     /// Hands lines to the reader, as fast as it takes them.
-    async fn take(&self, node: &SwarmNodeId, message: wire::PublishLogsMessage) -> Result<(), Status> {
+    async fn take(
+        &self,
+        node: &SwarmNodeId,
+        message: wire::PublishLogsMessage,
+    ) -> Result<(), Status> {
         let wire::PublishLogsMessage { subscription_id, messages, close: _ } = message;
         let lines = {
             let shared = lock(&self.0.broker.shared);
@@ -391,7 +398,10 @@ impl Service {
 }
 
 /// A line from a node, which may speak for itself only; `None` for a stream nobody knows.
-fn line_from_wire(node: &SwarmNodeId, message: wire::LogMessage) -> Result<Option<LogLine>, Status> {
+fn line_from_wire(
+    node: &SwarmNodeId,
+    message: wire::LogMessage,
+) -> Result<Option<LogLine>, Status> {
     let wire::LogMessage { context, timestamp, stream, data, attrs } = message;
     let wire::LogContext { service_id, node_id, task_id } = context.unwrap_or_default();
     if node_id != node.as_str() {

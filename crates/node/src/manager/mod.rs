@@ -100,10 +100,9 @@ impl Manager {
     /// Takes up all duties. The consensus leads already.
     pub(crate) async fn start(start: Start) -> Result<Self, NodeError> {
         let Start { consensus, credentials, timers, node_id, advertise_addr, listener } = start;
-        let listen = listener.local_addr().map_err(|source| NodeError::Listen {
-            addr: advertise_addr.clone(),
-            source,
-        })?;
+        let listen = listener
+            .local_addr()
+            .map_err(|source| NodeError::Listen { addr: advertise_addr.clone(), source })?;
         let clock = Clock::start();
         let seed = u64::from_le_bytes(crate::pki::random()?);
         let view = consensus.local();

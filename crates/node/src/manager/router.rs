@@ -53,7 +53,8 @@ fn route(lead: &Lead, event: &Event) {
             }
         }
         Event::Removed(Object::Node(node)) => {
-            let changes = lead.sessions().leave(&lead.consensus.local(), &node.id, lead.clock.steady());
+            let changes =
+                lead.sessions().leave(&lead.consensus.local(), &node.id, lead.clock.steady());
             debug_assert!(changes.is_empty(), "a removed node has no state to change");
             lead.streams.close(&node.id);
         }
@@ -72,7 +73,8 @@ fn route(lead: &Lead, event: &Event) {
 /// except at the end of a task, which releases its secrets.
 fn matters_to_node(old: &Task, new: &Task) -> bool {
     let assigned = |task: &Task| task.status.state >= TaskState::Assigned;
-    let uses_files = !new.spec.container.secrets.is_empty() || !new.spec.container.configs.is_empty();
+    let uses_files =
+        !new.spec.container.secrets.is_empty() || !new.spec.container.configs.is_empty();
     old.desired_state != new.desired_state
         || old.node_id != new.node_id
         || assigned(old) != assigned(new)

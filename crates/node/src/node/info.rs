@@ -10,7 +10,8 @@ impl Node {
         let member = match &*self.place() {
             Place::Inactive => return SwarmInfo::default(),
             Place::Joining(joining) => {
-                let unnamed = |addr: &String| ManagerPeer { node_id: String::new(), addr: addr.clone() };
+                let unnamed =
+                    |addr: &String| ManagerPeer { node_id: String::new(), addr: addr.clone() };
                 return SwarmInfo {
                     state: LocalNodeState::Pending,
                     node_addr: host(&joining.advertise_addr),

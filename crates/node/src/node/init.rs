@@ -59,17 +59,16 @@ impl Node {
         // The port may have been left to the system.
         let listen_addr = listener.local_addr().map_err(|source| listen_error(wanted, source))?;
         let advertise_addr = addr::advertise(&advertise_addr, listen_addr).await?.to_string();
-        let description = self
-            .engine
-            .describe()
-            .await
-            .map_err(|error| NodeError::Invalid(format!("the engine does not describe itself: {error}")))?;
+        let description = self.engine.describe().await.map_err(|error| {
+            NodeError::Invalid(format!("the engine does not describe itself: {error}"))
+        })?;
 
         let founding = found(spec, self.clock.now())?;
         let files = self.files();
         blocking(move || files.clear().and_then(|()| files.make_dirs())).await?;
         let consensus =
-            RaftConsensus::start(&self.files().raft, FIRST_RAFT_ID, &self.config.timers.raft).await?;
+            RaftConsensus::start(&self.files().raft, FIRST_RAFT_ID, &self.config.timers.raft)
+                .await?;
         let new = NewNode {
             id: founding.node_id.clone(),
             role: NodeRole::Manager,
@@ -86,10 +85,17 @@ impl Node {
             advertise_addr: advertise_addr.clone(),
             manager: Some(ManagerState { listen_addr, raft_id: FIRST_RAFT_ID }),
         };
-        let Founding { root, identity, .. } = founding;
-        let credentials = self.keep(&root, identity, state).await?;
-        let credentials = Arc::new(Credentials::new(credentials, Arc::new(root))?);
-        self.start_manager(consensus, credentials, node_id.clone(), advertise_addr, listener).await?;
+        let Founding { root, identity, cluster: _, node_id: _, csr: _ } = founding;
+        let identity = self.keep(&root, identity, state).await?;
+        let credentials = Arc::new(Credentials::new(identity, Arc::new(root))?);
+        let started =
+            self.start_manager(consensus, credentials, node_id.clone(), advertise_addr, listener);
+        if let Err(error) = started.await {
+            // A cluster nobody was told of.
+            let files = self.files();
+            blocking(move || files.clear()).await?;
+            return Err(error);
+        }
         tracing::info!(node = %node_id, listen = %listen_addr, "cluster made");
         Ok(node_id)
     }

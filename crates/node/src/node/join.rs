@@ -1,10 +1,11 @@
 //! `swarm join`: becoming a worker of somebody's cluster, ours or Docker's.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shoal_cluster::ca::JoinToken;
-use shoal_model::swarm::Availability;
+use shoal_model::swarm::{Availability, NodeRole};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +44,9 @@ impl Node {
         }
         let plan = plan(request).await?;
         let stop = CancellationToken::new();
+        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
         *self.place() = Place::Joining(Joining {
+            attempt,
             addrs: plan.addrs.clone(),
             advertise_addr: plan.advertise_addr.clone(),
             stop: stop.clone(),
@@ -55,10 +58,10 @@ impl Node {
         tokio::spawn(async move {
             let joined = tokio::select! {
                 () = stop.cancelled() => Err(NodeError::Stopping),
-                joined = node.attempt(plan, &stop) => joined,
+                joined = node.attempt(plan, attempt) => joined,
             };
-            if joined.is_err() && !stop.is_cancelled() {
-                *node.place() = Place::Inactive;
+            if joined.is_err() {
+                node.give_up(attempt);
             }
             // Whoever asked may have been told that it takes longer.
             drop(done.send(joined));
@@ -70,18 +73,18 @@ impl Node {
         }
     }
 
-    async fn attempt(&self, plan: Plan, stop: &CancellationToken) -> Result<(), NodeError> {
+    async fn attempt(&self, plan: Plan, attempt: u64) -> Result<(), NodeError> {
         let Plan { addrs, token, token_text, availability, advertise_addr } = plan;
         let timers = &self.config.timers;
         let mut round = 0;
         let (addr, enrolment) = 'joined: loop {
             let mut last = NodeError::NoLeader;
             for addr in &addrs {
-                let attempt = async {
+                let trying = async {
                     let root = fetch_root(addr, &token, timers).await?;
                     enrol(addr, root, &token_text, availability, timers).await
                 };
-                match attempt.await {
+                match trying.await {
                     Ok(enrolment) => break 'joined (addr.clone(), enrolment),
                     Err(error @ NodeError::Unreachable { .. }) => last = error,
                     // A refusal stays one.
@@ -94,6 +97,9 @@ impl Node {
             }
             tokio::time::sleep(ROUND_PAUSE).await;
         };
+        if enrolment.identity.name().role == NodeRole::Manager {
+            return Err(NodeError::NotImplemented("joining as a manager".to_owned()));
+        }
         let node_id = enrolment.identity.name().node.parse();
         let node_id = node_id.map_err(|error| NodeError::Invalid(format!("node id: {error}")))?;
         let files = self.files();
@@ -107,11 +113,16 @@ impl Node {
         let state = State { node_id, advertise_addr: advertise_addr.clone(), manager: None };
         let identity = self.keep(&enrolment.root, enrolment.identity, state).await?;
         let credentials = Arc::new(Credentials::new(identity, Arc::new(enrolment.root))?);
-        if stop.is_cancelled() {
-            return Err(NodeError::Stopping);
-        }
-        self.start_worker(credentials, advertise_addr).await?;
+        self.start_worker(credentials, advertise_addr, Some(attempt)).await?;
         self.first_session().await
+    }
+
+    /// The attempt has failed; nothing is changed if the node has moved on since.
+    fn give_up(&self, attempt: u64) {
+        let mut place = self.place();
+        if matches!(&*place, Place::Joining(joining) if joining.attempt == attempt) {
+            *place = Place::Inactive;
+        }
     }
 
     /// Waits for the first session.
@@ -120,7 +131,10 @@ impl Node {
             Place::Member(member) => member.contact.clone(),
             _ => return Err(NodeError::Stopping),
         };
-        contact.wait_for(|contact| *contact == Contact::Connected).await.map_err(|_| NodeError::Stopping)?;
+        contact
+            .wait_for(|contact| *contact == Contact::Connected)
+            .await
+            .map_err(|_| NodeError::Stopping)?;
         Ok(())
     }
 }

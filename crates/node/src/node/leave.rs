@@ -37,7 +37,9 @@ impl Node {
             Place::Member(member) if member.manager.is_some() && !force => {
                 Err(NodeError::LastManager)
             }
-            Place::Joining(_) | Place::Member(_) | Place::Broken(_) => Ok(std::mem::take(&mut *place)),
+            Place::Joining(_) | Place::Member(_) | Place::Broken(_) => {
+                Ok(std::mem::take(&mut *place))
+            }
         }
     }
 }

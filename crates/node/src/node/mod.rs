@@ -18,6 +18,7 @@ mod resume;
 mod state;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -45,6 +46,8 @@ pub struct Node {
     /// Held while the node changes its place; one change at a time.
     changing: tokio::sync::Mutex<()>,
     place: Mutex<Place>,
+    /// Attempts to join so far.
+    attempts: AtomicU64,
 }
 
 /// Where the node stands.
@@ -60,6 +63,8 @@ enum Place {
 
 /// A join that is under way.
 struct Joining {
+    /// Tells one attempt from the next.
+    attempt: u64,
     addrs: Vec<String>,
     advertise_addr: String,
     stop: CancellationToken,
@@ -107,13 +112,17 @@ impl Node {
     /// # Errors
     /// The state directory cannot be used. A membership that cannot be taken up is no error
     /// here: [`Node::info`] tells about it, and [`Node::leave`] ends it.
-    pub async fn open<E: Executor>(config: NodeConfig, executor: Arc<E>) -> Result<Arc<Self>, NodeError> {
+    pub async fn open<E: Executor>(
+        config: NodeConfig,
+        executor: Arc<E>,
+    ) -> Result<Arc<Self>, NodeError> {
         let node = Arc::new(Self {
             config,
             clock: Clock::start(),
             engine: Box::new(Erased(executor)),
             changing: tokio::sync::Mutex::new(()),
             place: Mutex::default(),
+            attempts: AtomicU64::new(0),
         });
         node.resume().await?;
         Ok(node)

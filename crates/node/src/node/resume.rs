@@ -40,7 +40,7 @@ impl Node {
             None => {
                 let root = Arc::new(RootCa::from_pem(&root_pem, None)?);
                 let credentials = Arc::new(Credentials::new(identity, root)?);
-                self.start_worker(credentials, advertise_addr).await
+                self.start_worker(credentials, advertise_addr, None).await
             }
             Some(ManagerState { listen_addr, raft_id }) => {
                 let listener = bind(listen_addr).await?;
@@ -70,16 +70,25 @@ impl Node {
         .await
     }
 
-    /// Takes up a worker's duties.
+    /// Takes up a worker's duties; `attempt` names the join they follow from.
     pub(super) async fn start_worker(
         &self,
         credentials: Arc<Credentials>,
         advertise_addr: String,
+        attempt: Option<u64>,
     ) -> Result<(), NodeError> {
         let managers_file = self.files().managers;
         let managers = blocking(move || Managers::open(managers_file, None)).await?;
+        let mut place = self.place();
+        // Taking up a membership, or the join that has just succeeded; not one that was called
+        // off meanwhile.
+        match &*place {
+            Place::Joining(joining) if attempt == Some(joining.attempt) => {}
+            Place::Inactive if attempt.is_none() => {}
+            _ => return Err(NodeError::Stopping),
+        }
         let member = self.start_agent(credentials, Arc::new(managers), None, advertise_addr);
-        *self.place() = Place::Member(member);
+        *place = Place::Member(member);
         Ok(())
     }
 }

@@ -6,8 +6,8 @@ use shoal_model::Timestamp;
 use shoal_model::swarm::NodeRole;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
-use super::root::parse_bundle;
 use super::PkiError;
+use super::root::parse_bundle;
 
 /// The subject of a node certificate.
 ///
@@ -53,7 +53,9 @@ fn only<'a>(
 }
 
 fn role_of(unit: &str) -> Option<NodeRole> {
-    [NodeRole::Worker, NodeRole::Manager].into_iter().find(|role| role.organisational_unit() == unit)
+    [NodeRole::Worker, NodeRole::Manager]
+        .into_iter()
+        .find(|role| role.organisational_unit() == unit)
 }
 
 /// A key whose certificate is still to be issued.
@@ -205,7 +207,11 @@ mod tests {
         assert!(names[0].contains("swarm-manager") && names[2].contains("swarm-ca"));
         let usage = leaf.extended_key_usage().unwrap().unwrap().value;
         assert!(usage.client_auth && usage.server_auth);
-        assert!(leaf.basic_constraints().unwrap().is_some_and(|found| found.critical && !found.value.ca));
+        assert!(
+            leaf.basic_constraints()
+                .unwrap()
+                .is_some_and(|found| found.critical && !found.value.ca)
+        );
     }
 
     #[test]

@@ -64,7 +64,8 @@ impl RootCa {
         let key = match key_pem {
             None => None,
             Some(text) => Some(
-                KeyPair::from_pem(text).map_err(|source| PkiError::Make { what: "root key", source })?,
+                KeyPair::from_pem(text)
+                    .map_err(|source| PkiError::Make { what: "root key", source })?,
             ),
         };
         Ok(Self { certificates: parse_bundle(pem)?, pem: pem.to_vec(), key })
@@ -146,9 +147,8 @@ fn node_params(
         names.push(ROOT_NAME);
     }
     for dns in names {
-        let dns = dns
-            .try_into()
-            .map_err(|source| PkiError::Make { what: "node certificate", source })?;
+        let dns =
+            dns.try_into().map_err(|source| PkiError::Make { what: "node certificate", source })?;
         params.subject_alt_names.push(SanType::DnsName(dns));
     }
     params.is_ca = IsCa::ExplicitNoCa;

@@ -141,7 +141,7 @@ impl Cache {
         let table = transaction.open_table(LOG).map_err(io::Error::other)?;
         let newest = match table.last().map_err(io::Error::other)? {
             Some((_, value)) => Some(decode::<Entry>(value.value())?.log_id),
-            None => purged.clone(),
+            None => purged,
         };
         Ok(Self {
             entries: BTreeMap::new(),
@@ -172,7 +172,8 @@ impl RaftLogReader<TypeConfig> for LogStore {
         let bounds = (range.start_bound().cloned(), range.end_bound().cloned());
         let (cached, floor) = {
             let cache = self.cache();
-            let cached: Vec<Entry> = cache.entries.range(bounds).map(|(_, entry)| entry.clone()).collect();
+            let cached: Vec<Entry> =
+                cache.entries.range(bounds).map(|(_, entry)| entry.clone()).collect();
             (cached, cache.entries.first_key_value().map(|(index, _)| *index))
         };
         let starts_in_memory = match (bounds.0, floor) {
@@ -303,7 +304,8 @@ fn commit(db: &Database, batch: &[Write]) -> io::Result<()> {
                 Write::Append { entries, done: _ } => {
                     for entry in entries {
                         let bytes = encode(entry)?;
-                        log.insert(entry.log_id.index, bytes.as_slice()).map_err(io::Error::other)?;
+                        log.insert(entry.log_id.index, bytes.as_slice())
+                            .map_err(io::Error::other)?;
                     }
                 }
                 Write::Other { operation, done: _ } => match operation {

@@ -156,10 +156,12 @@ impl Consensus for RaftConsensus {
     }
 
     async fn view(&self) -> Result<Store, RaftError> {
-        self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.map_err(|error| match error {
-            OpenraftError::APIError(_) => RaftError::NotLeader,
-            OpenraftError::Fatal(fatal) => RaftError::Stopped(fatal.to_string()),
-        })?;
+        self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.map_err(
+            |error| match error {
+                OpenraftError::APIError(_) => RaftError::NotLeader,
+                OpenraftError::Fatal(fatal) => RaftError::Stopped(fatal.to_string()),
+            },
+        )?;
         Ok(self.replica.store())
     }
 

@@ -3,12 +3,12 @@
 //! A cluster has one manager for now; openraft asks for this road only when there are more.
 //! Every call says so instead of pretending.
 
+use openraft::OptionalSend;
 use openraft::error::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
-use openraft::OptionalSend;
 
 use super::types::{Snapshot, TypeConfig, Vote};
 

@@ -44,6 +44,10 @@ struct State {
 
 impl Replica {
     /// An empty store.
+    #[expect(
+        clippy::new_without_default,
+        reason = "there is one per consensus; none is made by chance"
+    )]
     pub fn new() -> Self {
         let (events, _) = broadcast::channel(EVENT_QUEUE);
         let (index, _) = watch::channel(0);
@@ -65,7 +69,11 @@ impl Replica {
         self.shared.index.subscribe()
     }
 
-    fn apply(&self, id: LogId, payload: EntryPayload<super::Proposal, u64, openraft::impls::BasicNode>) -> Applied {
+    fn apply(
+        &self,
+        id: LogId,
+        payload: EntryPayload<super::Proposal, u64, openraft::impls::BasicNode>,
+    ) -> Applied {
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         state.last_applied = Some(id);
         match payload {
@@ -118,11 +126,8 @@ fn install(replica: &Replica, meta: &SnapshotMeta, data: &[u8]) -> io::Result<()
     let store: Store = serde_json::from_slice(data).map_err(io::Error::other)?;
     let index = store.index();
     let mut state = replica.shared.state.write().unwrap_or_else(PoisonError::into_inner);
-    *state = State {
-        store,
-        last_applied: meta.last_log_id,
-        membership: meta.last_membership.clone(),
-    };
+    *state =
+        State { store, last_applied: meta.last_log_id, membership: meta.last_membership.clone() };
     drop(state);
     replica.shared.index.send_replace(index);
     Ok(())

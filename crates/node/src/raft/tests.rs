@@ -12,9 +12,7 @@ use super::*;
 struct Builder;
 
 impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
-    async fn build(
-        &self,
-    ) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
+    async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
         let log = LogStore::open(&dir.path().join("raft.redb")).unwrap();
         let machine = StateMachine::restore(Replica::new(), log.clone()).unwrap();
@@ -66,7 +64,10 @@ async fn a_refused_batch_changes_nothing_and_says_why() {
     let consensus = RaftConsensus::start(dir.path(), 1, &quick()).await.unwrap();
     consensus.propose(secret(1)).await.unwrap();
     let refused = consensus.propose(secret(1)).await;
-    assert!(matches!(&refused, Err(RaftError::Refused(why)) if why.contains("exists")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(RaftError::Refused(why)) if why.contains("exists")),
+        "{refused:?}"
+    );
     assert_eq!(consensus.local().secrets().len(), 1);
     consensus.stop().await;
 }

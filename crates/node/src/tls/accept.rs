@@ -53,7 +53,11 @@ pub struct Listener {
 
 impl Listener {
     /// Wraps a bound socket.
-    pub fn new(listener: TcpListener, credentials: Arc<Credentials>, handshake_timeout: Duration) -> Self {
+    pub fn new(
+        listener: TcpListener,
+        credentials: Arc<Credentials>,
+        handshake_timeout: Duration,
+    ) -> Self {
         Self { listener, credentials, handshake_timeout }
     }
 
@@ -92,7 +96,8 @@ impl Listener {
             let sender = sender.clone();
             let limit = self.handshake_timeout;
             tasks.spawn(async move {
-                let shaken = tokio::time::timeout(limit, handshake(stream, addr, &credentials)).await;
+                let shaken =
+                    tokio::time::timeout(limit, handshake(stream, addr, &credentials)).await;
                 drop(turn);
                 match shaken {
                     Ok(Ok((stream, peer))) => {
@@ -100,7 +105,9 @@ impl Listener {
                         // The receiver is gone only when the server stops.
                         let _ = sender.send(Ok(accepted)).await;
                     }
-                    Ok(Err(error)) => tracing::debug!(%addr, %error, "cluster port: handshake failed"),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%addr, %error, "cluster port: handshake failed")
+                    }
                     Err(_) => tracing::debug!(%addr, "cluster port: handshake timed out"),
                 }
             });
@@ -151,11 +158,17 @@ impl AsyncWrite for Accepted {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -19,8 +19,6 @@ use crate::pki::{PkiError, RootCa};
 const MANAGER_NAME: &str = "swarm-manager";
 /// The name managers answer to as issuers.
 const CA_NAME: &str = "swarm-ca";
-/// Dead connections are noticed by HTTP/2 pings after this silence.
-const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How far the trust in the other side has come.
 #[derive(Clone)]
@@ -77,10 +75,10 @@ pub fn channel(addr: &str, stage: Stage, connect_timeout: Duration) -> Channel {
             Ok::<_, std::io::Error>(TokioIo::new(stream))
         }
     });
+    // No HTTP/2 pings: a Docker manager takes frequent ones for an attack, and the heartbeats
+    // notice a dead connection as well.
     let endpoint = Endpoint::from(uri)
         .connect_timeout(connect_timeout)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
         .initial_stream_window_size(Some(WINDOW_BYTES))
         .initial_connection_window_size(Some(WINDOW_BYTES));
     endpoint.connect_with_connector_lazy(connector)
@@ -112,7 +110,12 @@ impl ServerCertVerifier for AnyServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &provider().signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -121,7 +124,12 @@ impl ServerCertVerifier for AnyServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &provider().signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

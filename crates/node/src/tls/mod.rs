@@ -60,11 +60,10 @@ impl Credentials {
 impl Current {
     fn new(identity: Identity, root: Arc<RootCa>) -> Result<Self, PkiError> {
         let store = Arc::new(root.store()?);
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::clone(&store), provider())
-                .allow_unauthenticated()
-                .build()
-                .map_err(|error| PkiError::Malformed { what: "root", why: error.to_string() })?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&store), provider())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| PkiError::Malformed { what: "root", why: error.to_string() })?;
         let mut server = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(verifier)

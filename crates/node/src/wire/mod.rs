@@ -3,7 +3,10 @@
 //! Written by hand from the protocol's field numbers; only what a worker and a manager say to
 //! each other is here. These types are the wire's: they know nothing of the domain, and only
 //! [`crate::convert`] turns one into the other.
-#![allow(missing_docs, reason = "field names and numbers are SwarmKit's; its documentation applies")]
+#![allow(
+    missing_docs,
+    reason = "field names and numbers are SwarmKit's; its documentation applies"
+)]
 
 mod ca;
 mod container;

@@ -8,7 +8,7 @@ use shoal_cluster::agent::{
     Executor, ExecutorError, Exit, LogLine, LogOptions, LogSink, LogStream, LogTail, Observation,
     Work,
 };
-use shoal_model::swarm::{ContainerStatus, EngineDescription, NodeDescription, Resources};
+use shoal_model::swarm::{ContainerStatus, EngineDescription, NodeDescription, Plugin, Resources};
 use shoal_model::{Platform, TaskId, Timestamp};
 use tokio::sync::watch;
 
@@ -100,6 +100,12 @@ impl Machine {
     }
 }
 
+fn plugins() -> Vec<Plugin> {
+    [("Log", "json-file"), ("Network", "bridge"), ("Network", "host"), ("Volume", "local")]
+        .map(|(kind, name)| Plugin { kind: kind.to_owned(), name: name.to_owned() })
+        .to_vec()
+}
+
 impl Executor for Machine {
     async fn describe(&self) -> Result<NodeDescription, ExecutorError> {
         Ok(NodeDescription {
@@ -110,7 +116,12 @@ impl Executor for Machine {
                 memory_bytes: 64 << 30,
                 generic: Vec::new(),
             },
-            engine: EngineDescription { version: "test".to_owned(), ..EngineDescription::default() },
+            engine: EngineDescription {
+                version: "test".to_owned(),
+                // What a Docker manager looks for before it places a task.
+                plugins: plugins(),
+                ..EngineDescription::default()
+            },
             ..NodeDescription::default()
         })
     }

@@ -1,6 +1,9 @@
 //! Clusters in one process: real nodes over loopback, containers pretended.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(clippy::print_stdout, reason = "skips and logs of other programs are shown")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
+pub mod dockerd;
 pub mod machine;
 
 use std::sync::Arc;
@@ -33,9 +36,11 @@ pub struct TestNode {
 }
 
 pub fn config(dir: &TempDir) -> NodeConfig {
-    let mut timers = Timers::default();
-    timers.join_timeout = Duration::from_secs(15);
-    timers.backoff_max = Duration::from_millis(500);
+    let timers = Timers {
+        join_timeout: Duration::from_secs(15),
+        backoff_max: Duration::from_millis(500),
+        ..Timers::default()
+    };
     NodeConfig { timers, ..NodeConfig::new(dir.path().join("swarm")) }
 }
 
@@ -171,7 +176,12 @@ pub fn picture(view: &Store) -> String {
     });
     let tasks = view.tasks().map(|task| {
         let (seen, wanted) = (task.status.state, task.desired_state);
-        format!("{} {seen} (wanted {wanted}) {} {}\n", task.name(), task.status.message, task.status.err)
+        format!(
+            "{} {seen} (wanted {wanted}) {} {}\n",
+            task.name(),
+            task.status.message,
+            task.status.err
+        )
     });
     nodes.chain(tasks).collect()
 }
