@@ -3,7 +3,10 @@
 use std::{
     ffi::{OsStr, OsString},
     io::{self, Read},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStringExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -84,9 +87,7 @@ impl Tree {
             // A link to nothing yet: make what it points to.
             Err(Errno::EXIST) => {
                 let target = rustix::fs::readlinkat(&parent_fd, name, Vec::new())?;
-                let target = PathBuf::from(OsString::from(
-                    String::from_utf8_lossy(target.as_bytes()).into_owned(),
-                ));
+                let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
                 let target = clean(&parent.join(target));
                 self.make_directories_following(&target, owner, links + 1)
             }
@@ -110,10 +111,12 @@ pub(super) fn open_directory_at(parent: BorrowedFd<'_>, name: &OsStr) -> io::Res
 }
 
 /// Writes a regular file in the place of whatever has its name.
-pub(crate) fn put_file(
+///
+/// Generic, because the standard library has the kernel copy from a `File`.
+pub(crate) fn put_file<R: Read>(
     parent: BorrowedFd<'_>,
     name: &OsStr,
-    contents: &mut dyn Read,
+    contents: &mut R,
     attributes: &Attributes,
 ) -> io::Result<u64> {
     remove::entry(parent, name)?;
