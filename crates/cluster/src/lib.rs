@@ -30,6 +30,7 @@ mod test_scene;
 
 pub use agent::Executor;
 pub use commands::{Command, CommandError, Decision, Outcome, decide};
+pub use orchestrate::is_up_to_date;
 pub use pass::{Plan, pass};
 pub use rng::Rng;
 pub use store::{ApplyError, Batch, Change, Event, Object, Store};

@@ -4,6 +4,12 @@ use shoal_model::swarm::{Placement, Service, Shared, Task, TaskSpec};
 
 use crate::{schedule, store::Store};
 
+/// Whether a task is what its service asks for now. A task whose service is
+/// gone is not.
+pub fn is_up_to_date(view: &Store, task: &Task) -> bool {
+    view.service(&task.service_id).is_some_and(|service| !is_dirty(view, service, task))
+}
+
 /// Whether the task must be replaced to meet the service's spec.
 pub(super) fn is_dirty(view: &Store, service: &Service, task: &Task) -> bool {
     if task.spec_version == service.spec_version {

@@ -6,6 +6,7 @@
 //! [`crate::schedule`]).
 
 mod dirty;
+pub use dirty::is_up_to_date;
 pub(crate) mod global;
 mod new_task;
 pub(crate) use new_task::PENDING_MESSAGE;

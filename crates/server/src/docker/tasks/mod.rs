@@ -9,9 +9,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use serde_json::{Value, json};
 use shoal_cluster::Store;
-use shoal_model::swarm::{
-    ContainerStatus, NetworkAttachment, Task, TaskState, TaskStatus,
-};
+use shoal_model::swarm::{ContainerStatus, NetworkAttachment, Task, TaskState, TaskStatus};
 use shoal_model::{ServiceId, SwarmNodeId};
 use shoal_node::LogSelector;
 
@@ -36,8 +34,17 @@ pub(super) fn routes() -> Router<SharedFront> {
 /// Lists tasks.
 async fn list(State(front): App, query: Query) -> Result<Response> {
     let filters = query.filters()?;
-    const KNOWN: &[&str] =
-        &["id", "name", "label", "service", "node", "desired-state", "runtime", "up-to-date", "_up-to-date"];
+    const KNOWN: &[&str] = &[
+        "id",
+        "name",
+        "label",
+        "service",
+        "node",
+        "desired-state",
+        "runtime",
+        "up-to-date",
+        "_up-to-date",
+    ];
     only(&filters, KNOWN)?;
     check(&filters)?;
     let choose = move |store: &Store| choose(store, &filters);
@@ -91,8 +98,17 @@ fn choose(store: &Store, filters: &Filters) -> Result<Vec<Arc<Task>>> {
         (services.is_empty() || services.contains(&task.service_id))
             && (nodes.is_empty() || task.node_id.as_ref().is_some_and(|node| nodes.contains(node)))
             && matches(task, filters)
+            && up_to_date(store, task, filters)
     };
     Ok(store.tasks().filter(wanted).cloned().collect())
+}
+
+/// The docker CLI asks for up-to-date tasks to see how far an update is.
+fn up_to_date(store: &Store, task: &Task, filters: &Filters) -> bool {
+    let asked = ["up-to-date", "_up-to-date"].iter().filter_map(|key| filters.get(*key)).flatten();
+    asked
+        .map(|value| matches!(value.as_str(), "1" | "true" | "True"))
+        .all(|wanted| wanted == shoal_cluster::is_up_to_date(store, task))
 }
 
 fn matches(task: &Task, filters: &Filters) -> bool {
@@ -130,8 +146,16 @@ fn render(task: &Task) -> Value {
 }
 
 fn render_status(status: &TaskStatus) -> Value {
-    let TaskStatus { timestamp, state, message, err, container, ports, applied_by: _, applied_at: _ } =
-        status;
+    let TaskStatus {
+        timestamp,
+        state,
+        message,
+        err,
+        container,
+        ports,
+        applied_by: _,
+        applied_at: _,
+    } = status;
     let mut document = json!({
         "Timestamp": timestamp.rfc3339_nano(),
         "State": state.as_str(),
