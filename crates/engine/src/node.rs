@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shoal_image::Store;
-use shoal_model::ContainerId;
+use shoal_model::{Classify, ContainerId};
 use shoal_network::Networks;
 use shoal_runtime::launch::ShimBinary;
+use shoal_runtime::seccomp::compile_docker_profile;
 use shoal_sys::cgroup::{Cgroup, Layout};
-use shoal_sys::seccomp::{Program, Rules};
+use shoal_sys::seccomp::Program;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +25,6 @@ use crate::container::check::Machine;
 use crate::container::record::Paths;
 use crate::engine::EngineConfig;
 use crate::error::ContainerError;
-use crate::spec::{self, Surroundings};
 
 /// What all verbs need of the machine.
 #[derive(Debug)]
@@ -209,9 +209,13 @@ impl Filters {
         if ready.contains(&path) {
             return Ok(path);
         }
-        let rules = rules(profile, capabilities)?;
-        let program = Program::compile(&rules)
-            .map_err(|error| ContainerError::Invalid(format!("seccomp profile: {error}")))?;
+        let invalid = |why: String| ContainerError::Invalid(format!("seccomp profile: {why}"));
+        let program = match profile {
+            None => Program::docker_default(capabilities.iter().copied())
+                .map_err(|error| invalid(error.to_string()))?,
+            Some(json) => compile_docker_profile(json, capabilities.iter().copied())
+                .map_err(|error| invalid(error.chain()))?,
+        };
         let temporary = path.with_extension("new");
         fs::File::create(&temporary)
             .and_then(|file| program.write_to(file))
@@ -220,21 +224,6 @@ impl Filters {
         ready.insert(path.clone());
         Ok(path)
     }
-}
-
-fn rules(profile: Option<&str>, capabilities: &[&str]) -> Result<Rules, ContainerError> {
-    let Some(json) = profile else {
-        return Ok(Rules::docker_default(capabilities.iter().copied()));
-    };
-    let invalid =
-        |why: String| ContainerError::Invalid(format!("Decoding seccomp profile failed: {why}"));
-    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    let around = Surroundings {
-        capabilities,
-        architecture: &shoal_model::Platform::host().architecture,
-        kernel: spec::kernel_version(&kernel).map_err(invalid)?,
-    };
-    spec::read_seccomp(json, around).map_err(invalid)
 }
 
 /// FNV-1a: the same in every build, as names of files must be.

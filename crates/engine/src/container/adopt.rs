@@ -11,7 +11,7 @@
 //!  yes     yes     no, no exit.json          its shim was killed: 137
 //! ```
 //!
-//! Then what ends do follows: removal for `--rm`, a start by the restart policy.
+//! Hidden containers, steps of a build nobody waits for any more, are removed. Then what ends do follows: removal for `--rm`, a start by the restart policy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +74,11 @@ impl Containers {
         }
         let adoptions = futures_util::stream::iter(self.table.all());
         adoptions.for_each_concurrent(PARALLEL_ADOPTIONS, |container| self.adopt(container)).await;
+        let all = self.table.all();
+        let hidden = all.iter().filter(|container| container.record().hidden);
+        futures_util::stream::iter(hidden)
+            .for_each_concurrent(PARALLEL_ADOPTIONS, |container| self.remove_hidden(container))
+            .await;
         Ok(())
     }
 
@@ -202,6 +207,18 @@ impl Containers {
         });
         if changed {
             self.save_state(container).await;
+        }
+    }
+
+    /// Nobody waits any more for a step of a dead daemon's build.
+    async fn remove_hidden(&self, container: &Arc<Container>) {
+        let removed = async {
+            self.kill_hard(container).await?;
+            let _gate = container.gate.lock().await;
+            self.remove_stopped(container, true).await
+        };
+        if let Err(error) = removed.await {
+            tracing::error!(container = %container.id, %error, "cannot remove a hidden container");
         }
     }
 

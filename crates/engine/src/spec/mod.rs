@@ -9,7 +9,6 @@ mod capabilities;
 mod mounts;
 mod process;
 mod resources;
-mod seccomp;
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +23,6 @@ use crate::domain::{CgroupnsMode, IpcMode, LogDriver, PidMode, UtsMode};
 pub(crate) use capabilities::{CapabilityError, effective as effective_capabilities};
 pub(crate) use process::{environment, set_variable};
 pub(crate) use resources::limits;
-pub(crate) use seccomp::{Surroundings, read as read_seccomp, version as kernel_version};
 
 /// Whether `name` is a resource limit of a process, in lower case without `RLIMIT_`.
 pub(crate) fn is_ulimit(name: &str) -> bool {

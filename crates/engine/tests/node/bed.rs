@@ -112,7 +112,12 @@ impl Bed {
 
     /// Opens a daemon.
     pub(crate) async fn open(&self) -> Daemon {
-        open(self.dir.path(), &self.cgroup_parent).await
+        self.open_with(None).await
+    }
+
+    /// Opens a daemon that starts so many containers at a time.
+    pub(crate) async fn open_with(&self, parallel_starts: Option<usize>) -> Daemon {
+        open(self.dir.path(), &self.cgroup_parent, parallel_starts).await
     }
 
     /// Kills what a failed test left.
@@ -147,7 +152,11 @@ impl Bed {
 }
 
 /// Opens a daemon on directories below `dir`, with the image `busybox` in its store.
-pub(crate) async fn open(dir: &Path, cgroup_parent: &str) -> Daemon {
+pub(crate) async fn open(
+    dir: &Path,
+    cgroup_parent: &str,
+    parallel_starts: Option<usize>,
+) -> Daemon {
     let (root, run) = (dir.join("root"), dir.join("run"));
     fs::create_dir_all(&root).unwrap();
     fs::create_dir_all(&run).unwrap();
@@ -156,8 +165,7 @@ pub(crate) async fn open(dir: &Path, cgroup_parent: &str) -> Daemon {
         import_busybox(&images, dir);
     }
     let networks = Networks::open(&root.join("network"), NetworkConfig::default()).await.unwrap();
-    let config =
-        EngineConfig { root, run, cgroup_parent: cgroup_parent.into(), parallel_starts: None };
+    let config = EngineConfig { root, run, cgroup_parent: cgroup_parent.into(), parallel_starts };
     let shim = ShimBinary::open(&shim_path()).unwrap();
     let engine = Engine::open(config, images.clone(), networks.clone(), shim).await.unwrap();
     Daemon { engine, networks }
@@ -239,7 +247,7 @@ pub(crate) fn shell(line: &str) -> CreateContainer {
 
 /// A container that sleeps until it is told to stop.
 pub(crate) fn sleeper() -> CreateContainer {
-    shell("trap 'exit 0' TERM; sleep 1000 & wait")
+    shell("trap 'exit 0' TERM; echo ready; sleep 1000 & wait")
 }
 
 impl Daemon {
@@ -252,6 +260,20 @@ impl Daemon {
         let id = self.containers().create(request).await.unwrap().id;
         self.containers().start(id.as_str()).await.unwrap();
         id
+    }
+
+    /// Makes and starts a container, and waits for its first line: a sleeper heeds signals then.
+    pub(crate) async fn start_ready(&self, request: CreateContainer) -> ContainerId {
+        let id = self.start(request).await;
+        self.ready(id.as_str()).await;
+        id
+    }
+
+    /// Waits for a container's first line.
+    pub(crate) async fn ready(&self, name: &str) {
+        let options = LogOptions { follow: true, ..LogOptions::default() };
+        let mut stream = self.containers().logs(name, options).await.unwrap();
+        assert!(stream.next().await.is_some(), "{name} ended before it was ready");
     }
 
     /// Makes, starts and waits for a container: what it wrote, and its exit code.

@@ -31,7 +31,7 @@ fn child() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let daemon = open(&dir, &cgroup).await;
+        let daemon = open(&dir, &cgroup, None).await;
         match play.as_str() {
             "run" => run(&daemon).await,
             "flood" => flood(daemon).await,
@@ -94,12 +94,12 @@ async fn run(daemon: &Daemon) {
     let binding = PortBinding { host_ip: None, host_port: "18081".parse().unwrap() };
     request.host.port_bindings.insert("80/tcp".parse().unwrap(), vec![binding]);
     daemon.start(request).await;
+    let mut step = named("step", "sleep 1000", HostConfig::default());
+    step.hidden = true;
+    daemon.start(step).await;
     daemon.containers().create(named("made", "true", HostConfig::default())).await.unwrap();
     daemon.start(named("done", "exit 4", HostConfig::default())).await;
     eventually("ended", async || daemon.status("done") == ContainerStatus::Exited).await;
-    for name in ["runs", "ends", "shim-dies", "again", "once", "paused", "bridged"] {
-        println!("PID {name} {}", daemon.containers().inspect(name).unwrap().state.pid);
-    }
 }
 
 /// The process with this in its command line.
@@ -160,6 +160,7 @@ fn everything_is_found_again_after_a_kill() {
         assert_eq!(daemon.status("again"), ContainerStatus::Running);
         assert_eq!(daemon.status("paused"), ContainerStatus::Paused);
         assert_eq!(daemon.status("made"), ContainerStatus::Created);
+        assert!(containers.inspect("step").is_err(), "a step of a dead build is left");
         let exit = |name: &str| {
             let state = containers.inspect(name).unwrap().state;
             (state.status, state.exit_code)
@@ -258,7 +259,7 @@ fn a_kill_while_a_hundred_start_leaves_each_running_or_not_started() {
 fn a_daemon_that_leaves_in_order_leaves_its_containers_running() {
     on_node(async |bed| {
         let daemon = bed.open().await;
-        let id = daemon.start(sleeper()).await;
+        let id = daemon.start_ready(sleeper()).await;
         let pid = daemon.containers().inspect(id.as_str()).unwrap().state.pid;
         daemon.close().await;
         let daemon = bed.open().await;

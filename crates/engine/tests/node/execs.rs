@@ -99,7 +99,10 @@ fn a_detached_exec_runs_and_one_whose_client_left_still_tells_its_end() {
         drop(attached);
         let view = execs.inspect(exec.as_str()).unwrap();
         assert!(view.running && view.pid != 0);
-        assert_eq!(daemon.containers().inspect(id.as_str()).unwrap().exec_ids, [exec.clone()]);
+        assert_eq!(
+            daemon.containers().inspect(id.as_str()).unwrap().exec_ids,
+            std::slice::from_ref(&exec)
+        );
         daemon.exec(id.as_str(), &["touch", "/tmp/go"]).await;
         assert_eq!(execs.wait(exec.as_str()).await, Some(6));
         daemon.remove(id.as_str()).await;

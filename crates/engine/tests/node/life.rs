@@ -46,6 +46,7 @@ fn a_container_goes_through_its_whole_life() {
         assert_eq!(containers.pause("whale").await.unwrap_err().kind(), Kind::Conflict);
         containers.unpause("whale").await.unwrap();
 
+        daemon.ready("whale").await;
         containers.stop("whale", StopOptions::default()).await.unwrap();
         let state = containers.inspect("whale").unwrap().state;
         assert_eq!((state.status, state.exit_code, state.pid), (ContainerStatus::Exited, 0, 0));
@@ -263,7 +264,7 @@ fn events_tell_a_life() {
 fn a_hundred_containers_start_at_once() {
     on_node(async |bed| {
         let daemon = bed.open().await;
-        let starts = (0..100).map(|_| daemon.start(sleeper()));
+        let starts = (0..100).map(|_| daemon.start_ready(sleeper()));
         let ids = futures_util::future::join_all(starts).await;
         assert_eq!(daemon.containers().counts().running, 100);
         let stops =
