@@ -307,3 +307,47 @@ async fn garbage_and_broken_uploads_are_survived() {
     }
     registry.stop().await;
 }
+
+const FULL_DISK: &str = "SHOAL_TEST_REGISTRY_FULL_DISK";
+
+/// The registry is on a small tmpfs in a mount namespace of its own, so the
+/// test runs itself there.
+#[test]
+fn a_full_disk_is_said_to_the_client() {
+    let mount_point = tempfile::tempdir().unwrap();
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "private"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "push_to_a_full_disk_when_asked", "--nocapture"])
+        .env(FULL_DISK, mount_point.path())
+        .output()
+        .unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
+}
+
+/// Does nothing unless the test above runs it.
+#[tokio::test(flavor = "multi_thread")]
+async fn push_to_a_full_disk_when_asked() {
+    let Some(path) = std::env::var_os(FULL_DISK) else { return };
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
+        .arg(&path)
+        .status()
+        .unwrap();
+    assert!(mounted.success());
+    let (root, images) = (Path::new(&path), tempfile::tempdir().unwrap());
+    let registry = Running::start(root, Users::default()).await;
+    let store = open(images.path());
+    let (big, small) = (registry.name("x:big"), registry.name("x:small"));
+    image(&store, &[vec![("big", noise(3_000_000))]], std::slice::from_ref(&big));
+    image(&store, &[vec![("small", noise(100_000))]], std::slice::from_ref(&small));
+    let error = store.push(&big, &Auth::Anonymous, no_progress()).await.unwrap_err();
+    assert!(error.to_string().contains("no space left on device"), "{error}");
+    assert_eq!(std::fs::read_dir(root.join("uploads")).unwrap().count(), 0);
+    store.push(&small, &Auth::Anonymous, no_progress()).await.unwrap();
+    let missing = store.pull(&big, &Auth::Anonymous, None, no_progress()).await.unwrap_err();
+    assert_eq!(missing.kind(), Kind::NotFound);
+    registry.stop().await;
+}

@@ -13,8 +13,9 @@ use super::pipe::ChunkReader;
 /// Bytes of one piece: large enough that starting anew (the window is 32 KiB)
 /// costs about one percent.
 const PIECE: usize = 2 << 20;
-/// Level 6 takes twice as long for some three percent less.
-const LEVEL: u32 = 4;
+/// Measured on system libraries: level 6 takes 60 percent longer for 5 percent
+/// less, level 1 takes 30 percent less time for 19 percent more.
+const LEVEL: u32 = 2;
 /// More threads than this only wait for the disk or the network.
 const MAX_THREADS: usize = 8;
 

@@ -293,17 +293,9 @@ fn a_file_that_claims_too_much_is_refused() {
     let jail = Jail::new();
     let mut big = entry("big", EntryKind::Regular);
     big.size = 1 << 50;
-    let mut writer = TarWriter::new(Vec::new());
-    writer.entry(&big).unwrap();
-    writer.data(&[0; 4096]).unwrap();
-    // Not finished: the body is missing.
-    let mut bytes = Vec::new();
-    let header = {
-        let mut plain = TarWriter::new(&mut bytes);
-        plain.entry(&big).unwrap();
-        drop(plain);
-        bytes
-    };
+    // Only the header: the body is never looked at.
+    let mut header = Vec::new();
+    TarWriter::new(&mut header).entry(&big).unwrap();
     let error = unpack(&header[..], &jail.target).unwrap_err();
     assert!(matches!(error, LayerError::TooMuch { what: "bytes", .. }), "{error:?}");
 }

@@ -89,7 +89,8 @@ impl RemoteError {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } => *status >= 500 || *status == 429,
+            // A full disk (507) stays full for the moment.
+            Self::Refused { status, .. } => *status == 429 || (*status >= 500 && *status != 507),
             _ => false,
         }
     }

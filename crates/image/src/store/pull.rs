@@ -39,11 +39,12 @@ type Outcome = Result<PullOutcome, Arc<Error>>;
 type Flight = Shared<BoxFuture<'static, Outcome>>;
 type Sinks = Arc<Mutex<Vec<ProgressSink>>>;
 
+/// A pull under way, as long as somebody waits for it, and who is told.
+type Joined = (WeakShared<BoxFuture<'static, Outcome>>, Sinks);
+
 /// Pulls under way.
 #[derive(Default)]
-pub(super) struct Flights(
-    Mutex<HashMap<FlightKey, (WeakShared<BoxFuture<'static, Outcome>>, Sinks)>>,
-);
+pub(super) struct Flights(Mutex<HashMap<FlightKey, Joined>>);
 
 /// What makes two pulls the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -135,7 +136,10 @@ impl Pull {
             return Err(Error::invalid("manifest", reason));
         }
         let fetched_any = self.layers(&session, diff_ids, &image, &lease).await?;
-        self.name(&fetched, digest, &document, &lease, fetched_any).await
+        // The lease holds the layers until the image names them.
+        let outcome = self.name(&fetched, digest, document, fetched_any).await;
+        drop(lease);
+        outcome
     }
 
     /// The image manifest, through an index if there is one.
@@ -216,8 +220,7 @@ impl Pull {
         &self,
         fetched: &FetchedManifest,
         digest: Digest,
-        document: &[u8],
-        lease: &Lease,
+        document: Vec<u8>,
         fetched_any: bool,
     ) -> Result<PullOutcome> {
         let name = &self.key.name;
@@ -231,16 +234,13 @@ impl Pull {
             names.map(|name| index.named(name).cloned()).collect::<Vec<_>>()
         };
         let keeping = store.lease();
-        let document = document.to_vec();
         let put = move || {
             let manifest = store.put_bytes(&bytes, &keeping)?;
             let new =
                 NewImage { tags: &tags, digests: &digests, manifests: &[manifest], parent: None };
             store.put_image(&document, &new, &keeping)
         };
-        // The layers stay held by our own lease until the image names them.
         let image = blocking(put).await?;
-        let _ = lease;
         let newer = fetched_any || known.iter().any(|id| id.as_ref() != Some(&image.id));
         (self.sink)(Progress::Digest(digest.clone()));
         let what = if newer { "Downloaded newer image" } else { "Image is up to date" };

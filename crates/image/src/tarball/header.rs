@@ -140,11 +140,7 @@ fn check_sum(block: &[u8; BLOCK]) -> Result<(), TarError> {
     let blanks = 8 * i64::from(b' ');
     let unsigned: i64 = blanks + others().map(|&b| i64::from(b)).sum::<i64>();
     let signed: i64 = blanks + others().map(|&b| i64::from(b.cast_signed())).sum::<i64>();
-    if stated == unsigned || stated == signed {
-        Ok(())
-    } else {
-        Err(wrong())
-    }
+    if stated == unsigned || stated == signed { Ok(()) } else { Err(wrong()) }
 }
 
 /// Puts the sum of `block` into its place.

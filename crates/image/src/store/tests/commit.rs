@@ -37,7 +37,7 @@ fn an_upper_directory_becomes_the_layer_by_a_rename() {
     let layer = store.commit_layer(&upper, &lease).unwrap();
     assert!(!upper.exists());
     assert_eq!(layer.size, 7);
-    let directory = &store.layer_dirs(&[layer.diff_id.clone()]).unwrap()[0];
+    let directory = &store.layer_dirs(std::slice::from_ref(&layer.diff_id)).unwrap()[0];
     assert_eq!(fs::metadata(directory.join("etc/new")).unwrap().ino(), inode);
     let mut written = Vec::new();
     store.inner.write_layer(&layer.diff_id, &mut written).unwrap();
@@ -86,7 +86,7 @@ fn a_copied_layer_leaves_the_directory_alone() {
     let lease = store.lease();
     let copied = store.copy_layer(&upper, &lease).unwrap();
     assert_eq!(fs::read_to_string(upper.join("etc/new")).unwrap(), "content");
-    let directory = &store.layer_dirs(&[copied.diff_id.clone()]).unwrap()[0];
+    let directory = &store.layer_dirs(std::slice::from_ref(&copied.diff_id)).unwrap()[0];
     let gone = fs::symlink_metadata(directory.join("etc/gone")).unwrap();
     assert_eq!((gone.mode() & 0o170_000, gone.rdev()), (0o020_000, 0));
     assert_eq!(fs::metadata(directory.join("etc/same")).unwrap().nlink(), 2);

@@ -6,14 +6,45 @@
 use std::{
     fs,
     io::Write,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use super::*;
-use crate::no_progress;
+use super::{remote::stuck, *};
+use crate::{Auth, no_progress};
 
 const ROOT: &str = "SHOAL_TEST_CRASH_ROOT";
+const ADDRESS: &str = "SHOAL_TEST_CRASH_REGISTRY";
+
+/// Runs one test of this file as another process.
+fn victim(test: &str, root: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", &format!("store::tests::crash::{test}")])
+        .env(ROOT, root)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// Kills the process when it has put so many bytes into the store.
+fn kill_in_the_middle(mut child: Child, root: &Path, bytes: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let ingest = root.join("ingest");
+    let in_the_middle = || {
+        let files = fs::read_dir(&ingest).into_iter().flatten().flatten();
+        files.flat_map(|file| file.metadata()).any(|status| status.len() > bytes)
+    };
+    while !in_the_middle() {
+        assert!(Instant::now() < deadline, "it never began");
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!listing(root, "ingest").is_empty());
+}
 
 /// The victim. Does nothing unless the test below runs it.
 #[test]
@@ -37,30 +68,11 @@ fn a_load_that_is_killed_leaves_nothing() {
         store.save(&["new".into()], &mut archive).unwrap();
         archive
     };
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "store::tests::crash::load_from_stdin_when_asked"])
-        .env(ROOT, root.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = victim("load_from_stdin_when_asked", root.path()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(&archive[..archive.len() / 2]).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let ingest = root.path().join("ingest");
-    let in_the_middle = || {
-        let files = fs::read_dir(&ingest).into_iter().flatten().flatten();
-        files.flat_map(|file| file.metadata()).any(|status| status.len() > 1 << 20)
-    };
-    while !in_the_middle() {
-        assert!(Instant::now() < deadline, "the load never began");
-        assert!(child.try_wait().unwrap().is_none(), "the load ended");
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!listing(root.path(), "ingest").is_empty());
+    kill_in_the_middle(child, root.path(), 1 << 20);
+    drop(stdin);
     let store = open(root.path());
     assert!(listing(root.path(), "ingest").is_empty());
     assert!(store.resolve("new").is_err());
@@ -68,6 +80,36 @@ fn a_load_that_is_killed_leaves_nothing() {
     assert_eq!(listing(root.path(), "layers"), [kept.layers[0].hex()]);
     // And the same archive loads now.
     assert!(store.load(&archive[..], no_progress()).is_ok());
+}
+
+/// The victim. Does nothing unless the test below runs it.
+#[tokio::test(flavor = "multi_thread")]
+async fn pull_when_asked() {
+    let (Some(root), Ok(address)) = (std::env::var_os(ROOT), std::env::var(ADDRESS)) else {
+        return;
+    };
+    let store = open(Path::new(&root));
+    let image = name(&format!("{address}/x:1"));
+    store.pull(&image, &Auth::Anonymous, None, no_progress()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_that_is_killed_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let noise: Vec<u8> =
+        (0..1_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let (fake, address, _) = stuck(&noise).await;
+    let mut command = victim("pull_when_asked", root.path());
+    let child = command.env(ADDRESS, address.to_string()).spawn().unwrap();
+    let path = root.path().to_owned();
+    let killing = move || kill_in_the_middle(child, &path, 100_000);
+    tokio::task::spawn_blocking(killing).await.unwrap();
+    let store = open(root.path());
+    for directory in ["ingest", "layers", "blobs/sha256"] {
+        assert!(listing(root.path(), directory).is_empty(), "{directory}");
+    }
+    let pulled = store.pull(&fake.name(), &Auth::Anonymous, None, no_progress()).await.unwrap();
+    assert!(read_layer_file(&store, &pulled.image, "noise").unwrap() == noise);
 }
 
 #[test]

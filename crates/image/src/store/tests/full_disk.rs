@@ -6,8 +6,8 @@ use std::process::Command;
 use rustix::mount::{MountFlags, mount};
 use shoal_model::{Classify, Kind};
 
-use super::*;
-use crate::no_progress;
+use super::{remote::Fake, *};
+use crate::{Auth, no_progress};
 
 const INSIDE: &str = "SHOAL_TEST_FULL_DISK";
 
@@ -66,10 +66,34 @@ fn inside_the_namespace() {
         text,
         "failed to register layer of new content: write /usr/big: no space left on device"
     );
+    for error in pull_too_much(&store) {
+        let text = error.chain();
+        assert!(text.starts_with("failed to register layer sha256:"), "{text}");
+        assert!(text.ends_with(": no space left on device"), "{text}");
+        assert_eq!(error.kind(), Kind::Unavailable);
+    }
     assert!(listing(&root, "ingest").is_empty());
     assert_eq!(listing(&root, "layers"), [kept.layers[0].hex()]);
     assert_eq!(listing(&root, "blobs/sha256"), [kept.id.hex()]);
     // The room is free again, and the store works.
     image(&store, &[&[("a", &vec![1; 4 << 20])]], &["next"], 3);
     assert_eq!(read_layer_file(&store, &kept, "a").unwrap(), b"kept");
+}
+
+/// Pulls a layer that is small and unpacks to too much, and one whose bytes
+/// already are too many.
+fn pull_too_much(store: &Store) -> Vec<crate::Error> {
+    let noise: Vec<u8> =
+        (0..3_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut errors = Vec::new();
+        for content in [vec![0; 12 << 20], noise] {
+            let fake = Fake::start().await;
+            fake.add_image(&[("usr/big", &content)]);
+            let pulled = store.pull(&fake.name(), &Auth::Anonymous, None, no_progress()).await;
+            errors.push(pulled.map(drop).unwrap_err());
+        }
+        errors
+    })
 }

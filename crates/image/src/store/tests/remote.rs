@@ -13,12 +13,14 @@ use axum::{
     http::{Response, StatusCode},
 };
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 use sha2::Digest as _;
 use shoal_model::{Classify, Kind};
+use tokio::sync::oneshot;
 
 use super::*;
-use crate::{Auth, Error, Progress, no_progress};
+use crate::{Auth, Progress, no_progress};
 
 fn digest(bytes: &[u8]) -> Digest {
     Digest::sha256(sha2::Sha256::digest(bytes).into())
@@ -40,13 +42,13 @@ struct Mood {
 }
 
 #[derive(Clone)]
-struct Fake {
+pub(super) struct Fake {
     mood: Arc<Mutex<Mood>>,
     address: SocketAddr,
 }
 
 impl Fake {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let fake = Self { mood: Arc::default(), address };
@@ -65,7 +67,7 @@ impl Fake {
         });
     }
 
-    fn name(&self) -> Reference {
+    pub(super) fn name(&self) -> Reference {
         name(&format!("{}/x:1", self.address))
     }
 
@@ -74,7 +76,7 @@ impl Fake {
     }
 
     /// An image of one layer under `x:1`; its blob and manifest.
-    fn add_image(&self, files: &[(&str, &[u8])]) -> (Vec<u8>, Vec<u8>) {
+    pub(super) fn add_image(&self, files: &[(&str, &[u8])]) -> (Vec<u8>, Vec<u8>) {
         let plain = tar(files);
         let layer = zstd::encode_all(&plain[..], 1).unwrap();
         let config = json!({
@@ -150,7 +152,7 @@ async fn answer(State(fake): State<Fake>, request: Request) -> Response<Body> {
     {
         mood.cut = Some((length, times - 1));
         let pieces = [Ok(rest.slice(..length)), Err(std::io::Error::other("cut"))];
-        let body = Body::from_stream(futures_util::stream::iter(pieces));
+        let body = Body::from_stream(stream::iter(pieces));
         return respond(status).header("content-length", rest.len()).body(body).unwrap();
     }
     respond(status).body(rest.into()).unwrap()
@@ -182,7 +184,7 @@ async fn a_broken_transfer_goes_on_where_it_stopped() {
         assert!(read_layer_file(&store, &outcome.image, "noise").unwrap() == noise);
         assert_eq!(outcome.image.repo_tags, [fake.name().familiar()]);
         let by_digest = format!("{}/x@{}", fake.address, digest(&manifest));
-        assert_eq!(outcome.image.repo_digests, [by_digest.clone()]);
+        assert_eq!(outcome.image.repo_digests, std::slice::from_ref(&by_digest));
         assert_eq!(store.resolve(&by_digest).unwrap().id, outcome.image.id);
         let events = events.lock().unwrap();
         let status = format!("Status: Downloaded newer image for {}", fake.name().familiar());
@@ -338,40 +340,42 @@ async fn another_platform_is_refused_when_one_was_asked_for() {
     assert_eq!(error.kind(), Kind::NotFound);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pull_that_nobody_waits_for_leaves_nothing() {
-    let root = tempfile::tempdir().unwrap();
-    let store = open(root.path());
+/// A registry whose only layer stops in the middle and never goes on; tells
+/// when it does.
+pub(super) async fn stuck(noise: &[u8]) -> (Fake, SocketAddr, oneshot::Receiver<()>) {
     let fake = Fake::start().await;
-    let noise = vec![9; 1 << 20];
-    let (layer, _) = fake.add_image(&[("noise", &noise)]);
-    // The blob stops in the middle and never goes on.
+    let (layer, _) = fake.add_image(&[("noise", noise)]);
     let stuck = format!("/v2/x/blobs/{}", digest(&layer));
-    let half = layer[..layer.len() / 2].to_vec();
-    let (started, wait) = tokio::sync::oneshot::channel();
-    let started = Mutex::new(Some(started));
+    let half = Bytes::from(layer[..layer.len() / 2].to_vec());
+    let (started, wait) = oneshot::channel();
+    let started = Arc::new(Mutex::new(Some(started)));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (inner, half) = (fake.clone(), Arc::new((half, started)));
+    let inner = fake.clone();
     let router = Router::new().fallback(move |request: Request| {
         let (inner, half, stuck) = (inner.clone(), half.clone(), stuck.clone());
+        let started = started.clone();
         async move {
             if request.uri().path() != stuck {
                 return answer(State(inner), request).await;
             }
-            if let Some(started) = half.1.lock().unwrap().take() {
+            if let Some(started) = started.lock().unwrap().take() {
                 let _ = started.send(());
             }
-            let first =
-                futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(half.0.clone()))]);
-            let body = Body::from_stream(futures_util::StreamExt::chain(
-                first,
-                futures_util::stream::pending(),
-            ));
+            let first = stream::iter([Ok::<_, std::io::Error>(half)]);
+            let body = Body::from_stream(first.chain(stream::pending()));
             Response::builder().status(StatusCode::OK).body(body).unwrap()
         }
     });
     tokio::spawn(async move { axum::serve(listener, router).await });
+    (fake, address, wait)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_that_nobody_waits_for_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let (fake, address, wait) = stuck(&[9; 1 << 20]).await;
     let stuck_name = name(&format!("{address}/x:1"));
     {
         let pull = store.pull(&stuck_name, &Auth::Anonymous, None, no_progress());
@@ -390,6 +394,5 @@ async fn a_pull_that_nobody_waits_for_leaves_nothing() {
     assert!(listing(root.path(), "layers").is_empty());
     // The same image can be pulled from a registry that works.
     let outcome = store.pull(&fake.name(), &Auth::Anonymous, None, no_progress()).await;
-    assert!(matches!(outcome, Ok(_) | Err(Error::Shared(_))));
     assert_eq!(outcome.unwrap().image.size, 1 << 20);
 }
