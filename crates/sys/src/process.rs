@@ -221,6 +221,17 @@ pub fn leave(namespaces: Namespaces) -> io::Result<()> {
     }
 }
 
+/// Gives the calling thread a copy of the mounts of its own, and its own working
+/// directory and root, which it can then enter.
+pub fn leave_mounts() -> io::Result<()> {
+    // SAFETY: takes a number only; neither flag affects memory or descriptors.
+    if unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_NEWNS) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Marks every descriptor from `first` on close-on-exec.
 pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: with CLOSE_RANGE_CLOEXEC nothing is closed now, so no owner in this
