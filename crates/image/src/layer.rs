@@ -6,6 +6,7 @@
 mod codec;
 mod diff;
 mod gzip;
+mod objects;
 mod path;
 mod pipe;
 mod root;

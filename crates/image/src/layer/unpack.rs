@@ -7,24 +7,19 @@
 use std::{
     collections::HashSet,
     io::{self, BufReader, Read},
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::FileExt,
-    },
+    os::fd::AsFd,
     path::Path,
 };
 
 use rustix::{
-    fs::{
-        AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chmodat, chownat, fchmod,
-        fchown, futimens, linkat, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
-    },
+    fs::{AtFlags, FileType, Mode, futimens, mkdirat, mknodat, statat},
     io::Errno,
 };
 use shoal_model::Digest;
 
 use super::{
     LayerError, decoder,
+    objects::{open_directory, set_metadata, times},
     path::{LayerPath, Name, classify},
     pipe::{CHUNK, ChunkReader, ChunkWriter, channel, sum_of},
     root::{Root, c_name},
@@ -129,11 +124,11 @@ fn read_full(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Writes objects into one directory.
-struct Unpacker {
-    root: Root,
+pub(super) struct Unpacker {
+    pub(super) root: Root,
     entries: u64,
     bytes: u64,
-    size: u64,
+    pub(super) size: u64,
     /// Times of directories, to be set when nothing changes them any more.
     directories: Vec<(LayerPath, (i64, u32))>,
     /// Names this layer has hidden: a directory made there later hides the
@@ -268,110 +263,6 @@ impl Unpacker {
         Ok(())
     }
 
-    fn file(
-        &mut self,
-        entry: &Entry,
-        path: &LayerPath,
-        tar: &mut TarReader<ChunkReader>,
-    ) -> Result<(), LayerError> {
-        let failed = |error| LayerError::io("write", path.as_bytes())(error);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let fd = self
-            .replace(path, |directory, name| {
-                Ok(openat(directory, name, flags, Mode::from_raw_mode(0o600))?)
-            })
-            .map_err(failed)?;
-        let file = std::fs::File::from(fd);
-        match &entry.sparse {
-            None => write_run(&file, path, tar, 0, entry.size)?,
-            Some(map) => {
-                for extent in map {
-                    write_run(&file, path, tar, extent.offset, extent.length)?;
-                }
-                file.set_len(entry.size).map_err(failed)?;
-            }
-        }
-        self.size += entry.size;
-        set_metadata(file.as_fd(), entry).map_err(failed)?;
-        futimens(&file, &times(entry.mtime)).map_err(|error| failed(error.into()))
-    }
-
-    fn hardlink(&mut self, entry: &Entry, path: &LayerPath) -> Result<(), LayerError> {
-        let target = LayerPath::parse(&entry.link)?;
-        if target.is_root() {
-            return Err(LayerError::Path(String::from_utf8_lossy(&entry.link).into_owned()));
-        }
-        if target == *path {
-            return Ok(());
-        }
-        let failed = |error| LayerError::io("link", path.as_bytes())(error);
-        let (parent, name) = target.split();
-        let name = c_name(name).map_err(failed)?;
-        let source = self.root.existing(parent).map_err(failed)?;
-        self.replace(path, |directory, new| {
-            Ok(linkat(&source, &name, directory, new, AtFlags::empty())?)
-        })
-        .map_err(failed)
-    }
-
-    fn symlink(&mut self, entry: &Entry, path: &LayerPath) -> Result<(), LayerError> {
-        let failed = |error| LayerError::io("symlink", path.as_bytes())(error);
-        let target = c_name(&entry.link).map_err(failed)?;
-        self.replace(path, |directory, name| Ok(symlinkat(&target, directory, name)?))
-            .map_err(failed)?;
-        self.set_metadata_at(entry, path).map_err(failed)
-    }
-
-    /// Devices are made as Docker makes them: whether a container may use
-    /// them is decided by its cgroup.
-    fn node(&mut self, entry: &Entry, path: &LayerPath) -> Result<(), LayerError> {
-        let failed = |error| LayerError::io("mknod", path.as_bytes())(error);
-        let file_type = match entry.kind {
-            EntryKind::CharDevice => FileType::CharacterDevice,
-            EntryKind::BlockDevice => FileType::BlockDevice,
-            _ => FileType::Fifo,
-        };
-        let device = rustix::fs::makedev(entry.device.0, entry.device.1);
-        let mode = Mode::from_raw_mode(0o600);
-        self.replace(path, |directory, name| {
-            Ok(mknodat(directory, name, file_type, mode, device)?)
-        })
-        .map_err(failed)?;
-        self.set_metadata_at(entry, path).map_err(failed)
-    }
-
-    /// Makes something new in place of whatever was there.
-    fn replace<T>(
-        &mut self,
-        path: &LayerPath,
-        make: impl Fn(BorrowedFd<'_>, &std::ffi::CStr) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let (parent, name) = path.split();
-        let name_c = c_name(name)?;
-        match make(self.root.directory(parent)?, &name_c) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.root.remove(parent, name)?;
-                make(self.root.directory(parent)?, &name_c)
-            }
-            other => other,
-        }
-    }
-
-    /// Owner, mode, attributes and time of what was just made and cannot be
-    /// opened.
-    fn set_metadata_at(&mut self, entry: &Entry, path: &LayerPath) -> io::Result<()> {
-        let (parent, name) = path.split();
-        let name = c_name(name)?;
-        let directory = self.root.directory(parent)?;
-        let (owner, group) = owner(entry);
-        chownat(directory, &name, owner, group, AtFlags::SYMLINK_NOFOLLOW)?;
-        if entry.kind != EntryKind::Symlink {
-            chmodat(directory, &name, Mode::from_raw_mode(entry.mode), AtFlags::empty())?;
-        }
-        xattr::set_at(directory, &name, &entry.xattrs)?;
-        Ok(utimensat(directory, &name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)?)
-    }
-
     fn set_directory_times(&mut self) -> Result<(), LayerError> {
         for (path, mtime) in &self.directories {
             // It may have been replaced by something else since.
@@ -389,56 +280,6 @@ impl Unpacker {
         }
         Ok(())
     }
-}
-
-/// Copies the next bytes of the body to `offset`.
-fn write_run(
-    file: &std::fs::File,
-    path: &LayerPath,
-    tar: &mut TarReader<ChunkReader>,
-    offset: u64,
-    length: u64,
-) -> Result<(), LayerError> {
-    let mut written = 0;
-    while written < length {
-        let chunk = tar.body_chunk().map_err(|error| LayerError::Source(error.into()))?;
-        if chunk.is_empty() {
-            return Err(LayerError::Source(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
-        }
-        let step = usize::try_from(length - written).unwrap_or(usize::MAX).min(chunk.len());
-        file.write_all_at(&chunk[..step], offset + written)
-            .map_err(LayerError::io("write", path.as_bytes()))?;
-        tar.consume(step);
-        written += step as u64;
-    }
-    Ok(())
-}
-
-fn open_directory(parent: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(parent, name, flags, Mode::empty())?)
-}
-
-/// Owner before mode: a change of owner takes setuid and capabilities away.
-fn set_metadata(fd: BorrowedFd<'_>, entry: &Entry) -> io::Result<()> {
-    let (owner, group) = owner(entry);
-    fchown(fd, owner, group)?;
-    fchmod(fd, Mode::from_raw_mode(entry.mode))?;
-    xattr::set(fd, &entry.xattrs)
-}
-
-fn owner(entry: &Entry) -> (Option<Uid>, Option<Gid>) {
-    (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
-}
-
-/// Times the kernel would refuse become the epoch, as in Docker.
-fn times((seconds, nanos): (i64, u32)) -> Timestamps {
-    let sane = (0..=i64::from(u32::MAX) * 4).contains(&seconds);
-    let time = Timespec {
-        tv_sec: if sane { seconds } else { 0 },
-        tv_nsec: if sane { i64::from(nanos) } else { 0 },
-    };
-    Timestamps { last_access: time, last_modification: time }
 }
 
 #[cfg(test)]
