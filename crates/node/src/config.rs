@@ -50,6 +50,10 @@ pub const DEFAULT_RPC_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long `join` waits before it answers that it goes on in the background: Docker's 20 s.
 pub const DEFAULT_JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Least time between two renewals of a node's certificate: a lifetime set absurdly short must
+/// not keep nodes and managers busy.
+pub const DEFAULT_RENEWAL_PAUSE: Duration = Duration::from_secs(60);
+
 /// How long a TLS handshake may take on the cluster port.
 pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -87,6 +91,8 @@ pub struct Timers {
     pub rpc_timeout: Duration,
     /// How long `join` waits for success.
     pub join_timeout: Duration,
+    /// Least time between two renewals of the certificate, and before a failed one is repeated.
+    pub renewal_pause: Duration,
     /// Time limit of a TLS handshake.
     pub handshake_timeout: Duration,
     /// Raft's own timers.
@@ -132,6 +138,7 @@ impl Default for Timers {
             backoff_max: DEFAULT_BACKOFF_MAX,
             rpc_timeout: DEFAULT_RPC_TIMEOUT,
             join_timeout: DEFAULT_JOIN_TIMEOUT,
+            renewal_pause: DEFAULT_RENEWAL_PAUSE,
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             raft: RaftTimers::default(),
         }

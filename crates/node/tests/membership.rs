@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{TestNode, active, eventually, until};
 use shoal_cluster::Command;
-use shoal_model::swarm::{Availability, NodeRole, NodeState};
+use shoal_model::swarm::{Availability, CaConfig, NodeRole, NodeState};
 use shoal_model::{Classify, Kind};
 use shoal_node::{JoinRequest, LocalNodeState, NodeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -233,5 +233,30 @@ async fn a_taken_port_is_named() {
     let error = second.node.init(request).await.unwrap_err();
     assert!(error.chain().contains(&addr), "{}", error.chain());
     assert_eq!(second.node.info().await.state, LocalNodeState::Inactive);
+    manager.node.shutdown().await;
+}
+
+/// Certificates are backdated by an hour, so one that lives ten minutes is due at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_renewed_in_time() {
+    let manager = TestNode::new("manager").await;
+    let ca = CaConfig { node_cert_expiry: Duration::from_secs(600), ..CaConfig::default() };
+    manager.init_with(ca).await.unwrap();
+    let worker = TestNode::worker("worker", &manager).await;
+    let id = worker.id().await;
+    for node in [&manager, &worker] {
+        let file = node.dir.path().join("swarm/certificates/swarm-node.crt");
+        let first = std::fs::read(&file).unwrap();
+        eventually("a new certificate", async || std::fs::read(&file).unwrap() != first).await;
+    }
+    // Both go on under their old names, also after a restart.
+    let (worker, manager) = (worker.restart().await, manager.restart().await);
+    assert_eq!(worker.id().await, id);
+    active(&worker).await;
+    until(&manager.control(), "both are ready", |view| {
+        view.nodes().len() == 2 && view.nodes().all(|node| node.status.state == NodeState::Ready)
+    })
+    .await;
+    worker.node.shutdown().await;
     manager.node.shutdown().await;
 }

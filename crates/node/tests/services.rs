@@ -140,7 +140,7 @@ async fn a_missing_image_is_told_and_others_go_on() {
     until(&control, "the reason is shown", |view| {
         view.tasks_of_service(&broken).any(|task| {
             task.status.state == TaskState::Rejected
-                && task.status.err == "No such image: no-such-image:latest"
+                && task.status.err == "No such image: no-such-image"
         })
     })
     .await;

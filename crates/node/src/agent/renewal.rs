@@ -19,9 +19,6 @@ use crate::wire;
 use crate::wire::c_a_client::CAClient;
 use crate::wire::node_c_a_client::NodeCAClient;
 
-/// Pause before a renewal that failed is tried again.
-const RETRY: Duration = Duration::from_secs(60);
-
 /// A root certificate and a node's first certificate.
 pub(crate) struct Enrolment {
     pub(crate) root: RootCa,
@@ -156,11 +153,11 @@ pub(super) async fn keep_fresh(agent: &Agent) {
             Ok(()) => tracing::info!("the node's certificate was renewed"),
             Err(error) => {
                 tracing::info!(error = %shoal_model::Classify::chain(&error), "certificate not renewed");
-                tokio::select! {
-                    () = agent.stop.cancelled() => return,
-                    () = tokio::time::sleep(RETRY) => {}
-                }
             }
+        }
+        tokio::select! {
+            () = agent.stop.cancelled() => return,
+            () = tokio::time::sleep(agent.timers.renewal_pause) => {}
         }
     }
 }

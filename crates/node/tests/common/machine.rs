@@ -22,10 +22,57 @@ pub enum Life {
     Ended(i32),
 }
 
+/// What a container runs.
+#[derive(Clone, Copy)]
+enum Program {
+    UntilStopped,
+    Exit(i32),
+    Write,
+}
+
+impl Program {
+    /// `exit 3`, `write`, or anything else, which runs until it is stopped.
+    fn from_command(command: &[String]) -> Self {
+        match command {
+            [name, code] if name == "exit" => Self::Exit(code.parse().unwrap()),
+            [name] if name == "write" => Self::Write,
+            _ => Self::UntilStopped,
+        }
+    }
+
+    /// Starts; what it writes at once, and whether it then still runs.
+    fn run(self, lines: &mut Vec<LogLine>) -> Life {
+        match self {
+            Self::UntilStopped => Life::Runs,
+            Self::Exit(code) => Life::Ended(code),
+            Self::Write => {
+                for (text, stream) in [
+                    ("one", LogStream::Stdout),
+                    ("two", LogStream::Stdout),
+                    ("three", LogStream::Stdout),
+                    ("four", LogStream::Stderr),
+                ] {
+                    lines.push(line(lines.len(), stream, text));
+                }
+                Life::Ended(0)
+            }
+        }
+    }
+}
+
+fn line(number: usize, stream: LogStream, text: &str) -> LogLine {
+    LogLine {
+        timestamp: Timestamp::from_seconds(i64::try_from(number).unwrap()),
+        stream,
+        data: format!("{text}\n").into_bytes(),
+    }
+}
+
 struct Container {
     life: watch::Sender<Life>,
     starts: u32,
     lines: Vec<LogLine>,
+    program: Program,
     image: String,
     registry_auth: String,
     secrets: Vec<Vec<u8>>,
@@ -86,12 +133,7 @@ impl Machine {
     pub fn print(&self, task: &TaskId, text: &str) {
         let mut containers = self.containers();
         let container = containers.get_mut(task).unwrap();
-        let number = i64::try_from(container.lines.len()).unwrap();
-        container.lines.push(LogLine {
-            timestamp: Timestamp::from_seconds(number),
-            stream: LogStream::Stdout,
-            data: format!("{text}\n").into_bytes(),
-        });
+        container.lines.push(line(container.lines.len(), LogStream::Stdout, text));
         container.life.send_modify(|_| {});
     }
 
@@ -128,13 +170,14 @@ impl Executor for Machine {
 
     async fn prepare(&self, work: &Work) -> Result<(), ExecutorError> {
         let spec = &work.task.spec.container;
-        if spec.image == MISSING_IMAGE {
-            return Err(ExecutorError::Fatal(format!("No such image: {MISSING_IMAGE}:latest")));
+        if spec.image.starts_with(MISSING_IMAGE) {
+            return Err(ExecutorError::Fatal(format!("No such image: {}", spec.image)));
         }
         self.containers().entry(work.task.id.clone()).or_insert_with(|| Container {
             life: watch::Sender::new(Life::Made),
             starts: 0,
             lines: Vec::new(),
+            program: Program::from_command(&spec.command),
             image: spec.image.clone(),
             registry_auth: spec.registry_auth.clone(),
             secrets: work.secrets.iter().map(|secret| secret.spec.data.clone()).collect(),
@@ -150,7 +193,8 @@ impl Executor for Machine {
             .ok_or_else(|| ExecutorError::Fatal("no such container".to_owned()))?;
         if *container.life.borrow() == Life::Made {
             container.starts += 1;
-            container.life.send_replace(Life::Runs);
+            let after = container.program.run(&mut container.lines);
+            container.life.send_replace(after);
         }
         Ok(())
     }
@@ -208,22 +252,27 @@ impl Executor for Machine {
         options: &LogOptions,
         sink: &mut (impl LogSink + Send),
     ) -> Result<(), ExecutorError> {
-        let Some(mut life) = self.life(task) else { return Ok(()) };
-        let mut next = match (options.tail, self.containers().get(task)) {
-            (LogTail::Last(lines), Some(container)) => {
-                container.lines.len().saturating_sub(usize::try_from(lines).unwrap())
-            }
-            _ => 0,
+        let gone = || ExecutorError::Fatal("no such container".to_owned());
+        let mut life = self.life(task).ok_or_else(gone)?;
+        let wanted = |line: &&LogLine| match line.stream {
+            LogStream::Stdout => options.stdout,
+            LogStream::Stderr => options.stderr,
         };
+        let mut next = None;
         loop {
             let (lines, over) = {
                 let containers = self.containers();
                 let Some(container) = containers.get(task) else { return Ok(()) };
                 let over = matches!(*life.borrow_and_update(), Life::Ended(_)) || !options.follow;
-                (container.lines[next..].to_vec(), over)
+                let lines: Vec<LogLine> = container.lines.iter().filter(wanted).cloned().collect();
+                (lines, over)
             };
-            next += lines.len();
-            for line in lines {
+            let first = next.unwrap_or(match options.tail {
+                LogTail::All => 0,
+                LogTail::Last(last) => lines.len().saturating_sub(usize::try_from(last).unwrap()),
+            });
+            next = Some(lines.len());
+            for line in lines.into_iter().skip(first) {
                 if sink.send(line).await.is_err() {
                     return Ok(());
                 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use shoal_cluster::{Command, Outcome, Store};
 use shoal_model::swarm::{
-    Annotations, ClusterSpec, ContainerSpec, DispatcherConfig, RestartPolicy, ServiceMode,
-    ServiceSpec, Shared, TaskSpec, TaskState,
+    Annotations, CaConfig, ClusterSpec, ContainerSpec, DispatcherConfig, RestartPolicy,
+    ServiceMode, ServiceSpec, Shared, TaskSpec, TaskState,
 };
 use shoal_model::{ServiceId, SwarmNodeId};
 use shoal_node::{
@@ -39,6 +39,7 @@ pub fn config(dir: &TempDir) -> NodeConfig {
     let timers = Timers {
         join_timeout: Duration::from_secs(15),
         backoff_max: Duration::from_millis(500),
+        renewal_pause: Duration::from_millis(200),
         ..Timers::default()
     };
     NodeConfig { timers, ..NodeConfig::new(dir.path().join("swarm")) }
@@ -60,8 +61,13 @@ impl TestNode {
     }
 
     pub async fn init(&self) -> Result<SwarmNodeId, NodeError> {
+        self.init_with(CaConfig::default()).await
+    }
+
+    /// Makes a cluster with these rules for certificates.
+    pub async fn init_with(&self, ca: CaConfig) -> Result<SwarmNodeId, NodeError> {
         let dispatcher = DispatcherConfig { heartbeat_period: HEARTBEAT };
-        let spec = ClusterSpec { dispatcher, ..ClusterSpec::default() };
+        let spec = ClusterSpec { dispatcher, ca, ..ClusterSpec::default() };
         let listen_addr = "127.0.0.1:0".to_owned();
         self.node.init(InitRequest { listen_addr, spec, ..InitRequest::default() }).await
     }
