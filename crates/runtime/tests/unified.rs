@@ -2,6 +2,8 @@
 //! namespace of its own, in which nothing else is mounted. On a hybrid host that
 //! tree has no controllers, so limits are not tried here; everything else is.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 mod common;
 
 use common::{Setup, eventually};

@@ -123,11 +123,11 @@ pub fn fork_into(new: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Result<
     };
     match result {
         0 => Ok(Forked::Child),
-        // SAFETY: the kernel stored a new descriptor that nobody else owns.
-        pid if pid > 0 => Ok(Forked::Parent(Child {
-            pid: pid as i32,
-            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
-        })),
+        pid if pid > 0 => {
+            // SAFETY: the kernel stored a new descriptor that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Forked::Parent(Child { pid: pid as i32, pidfd }))
+        }
         _ => Err(io::Error::last_os_error()),
     }
 }

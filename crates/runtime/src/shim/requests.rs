@@ -140,10 +140,10 @@ impl Shim {
     fn end_input(&mut self, subscription: Option<Subscription>) {
         let Some(subscription) = subscription else { return };
         let once = self.container.made.as_ref().is_some_and(|made| made.config.stdin_once);
-        if subscription.owner != StreamOwner::Container || once {
-            if let Some(io) = self.input_of(Some(subscription)) {
-                io.end_input();
-            }
+        if (subscription.owner != StreamOwner::Container || once)
+            && let Some(io) = self.input_of(Some(subscription))
+        {
+            io.end_input();
         }
     }
 

@@ -2,6 +2,7 @@
 //! group of its own, gone when the test is over.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
+#![allow(clippy::unwrap_used, clippy::result_large_err, reason = "a test fails where it stands")]
 
 use std::{
     fs,
@@ -45,8 +46,13 @@ const CAPABILITIES: [&str; 14] = [
     "CAP_AUDIT_WRITE",
 ];
 
-static SHIM: LazyLock<ShimBinary> =
-    LazyLock::new(|| ShimBinary::open(Path::new(env!("CARGO_BIN_EXE_shoal-shim"))).unwrap());
+/// The shim just built, or another one named in the environment, for trying the
+/// tests on an optimised build.
+static SHIM: LazyLock<ShimBinary> = LazyLock::new(|| {
+    let path = std::env::var("SHOAL_TEST_SHIM");
+    let path = path.unwrap_or_else(|_| env!("CARGO_BIN_EXE_shoal-shim").into());
+    ShimBinary::open(Path::new(&path)).unwrap()
+});
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// What a test wants to run, to be changed before [`Setup::create`].
