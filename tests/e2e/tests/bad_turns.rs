@@ -93,7 +93,7 @@ fn an_error_in_a_dockerfile_names_the_line() {
     Images::busybox(cluster.node(1));
     let build = |text: &str| cluster.docker(&["build", "-t", "x", &context(&cluster, text)]);
     build("FROM busybox:test\n\nFOO bar\n")
-        .fails_with("dockerfile parse error line 3: unknown instruction: FOO");
+        .fails_with("dockerfile parse error on line 3: unknown instruction: FOO");
     build("FROM busybox:test\nRUN exit 3\n").fails_with("returned a non-zero code: 3");
     build("FROM busybox:test\nCOPY missing /\n").fails_with("missing");
     build("FROM busybox:test\nADD http://example.com/x /\n").fails_with("line 2");
@@ -317,11 +317,7 @@ fn the_daemon_killed_while_building_and_pulling() {
         let node = node.clone();
         std::thread::spawn(move || node.docker(&["build", "-t", "built", &dir]))
     };
-    until("the build's container", || {
-        let sleeping =
-            cluster.inside(1, &["sh", "-c", "cat /proc/[0-9]*/cmdline | grep -c 'sleep.100$'"]);
-        (sleeping.stdout.trim() != "0").then_some(())
-    });
+    until("the build's container", || (sleepers(&cluster) > 0).then_some(()));
     cluster.kill_daemon(1);
     assert_ne!(building.join().expect("docker ends").code, 0);
     let pulling = {
@@ -335,11 +331,17 @@ fn the_daemon_killed_while_building_and_pulling() {
     let dir = context(&cluster, "FROM busybox:test\nRUN echo one > /one\nRUN cat /one\n");
     node.docker(&["build", "-t", "built", &dir]).ok();
     assert_eq!(node.docker(&["run", "--rm", "built", "cat", "/one"]).ok(), "one");
-    let left = cluster.inside(1, &["sh", "-c", "cat /proc/[0-9]*/cmdline | grep -c 'sleep.100$'"]);
-    assert_eq!(left.stdout.trim(), "0", "the killed build's step is gone");
+    assert_eq!(sleepers(&cluster), 0, "the killed build's step is gone");
     let tmp = cluster.node_dir(1).join("lib/tmp");
     let files = std::fs::read_dir(&tmp).map_or(0, Iterator::count);
     assert_eq!(files, 0, "nothing half-made below {}", tmp.display());
+}
+
+/// Processes `sleep 100` on the first node.
+fn sleepers(cluster: &Cluster) -> usize {
+    let list = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done 2>/dev/null";
+    let listed = cluster.inside(1, &["sh", "-c", list]);
+    listed.stdout.lines().filter(|line| line.trim() == "sleep 100").count()
 }
 
 #[test]
@@ -463,7 +465,9 @@ fn garbage_on_every_port_and_socket() {
     ];
     for bytes in &garbage {
         for port in [2377, 5000] {
-            let mut stream = TcpStream::connect((node.address.as_str(), port)).expect("it listens");
+            let mut stream = until("the port to be open", || {
+                TcpStream::connect((node.address.as_str(), port)).ok()
+            });
             stream.set_read_timeout(Some(ANSWER_WITHIN)).expect("a limit");
             shake(&mut stream, bytes);
         }
@@ -482,10 +486,19 @@ fn garbage_on_every_port_and_socket() {
     node.docker(&["node", "ls"]).ok();
 }
 
+/// The shims' sockets, by links short enough for an address.
 fn shims(cluster: &Cluster) -> Vec<std::path::PathBuf> {
     let bundles = std::fs::read_dir(cluster.node_dir(1).join("run/containers")).expect("bundles");
-    let sockets = bundles.flatten().map(|entry| entry.path().join("shim.sock"));
-    sockets.filter(|path| path.exists()).collect()
+    let short = |(number, entry): (usize, std::fs::DirEntry)| {
+        let link = cluster.dir().join(number.to_string());
+        // There from the round before.
+        let _ = std::os::unix::fs::symlink(entry.path(), &link);
+        link.join("shim.sock")
+    };
+    let sockets: Vec<_> =
+        bundles.flatten().enumerate().map(short).filter(|path| path.exists()).collect();
+    assert!(!sockets.is_empty(), "the registry has a shim");
+    sockets
 }
 
 /// Writes and reads what comes; the other side may end it at any time.
