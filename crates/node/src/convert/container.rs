@@ -1,31 +1,29 @@
 //! The container a task asks for.
 
-use shoal_model::swarm::{
-    AppArmorMode, BindOptions, ContainerSpec, CredentialSpec, DnsConfig, HealthConfig, Mount,
-    MountKind, Privileges, SELinuxContext, SeccompMode, TmpfsOptions, Ulimit, VolumeOptions,
-};
+use shoal_model::swarm::{ContainerSpec, DnsConfig, HealthConfig, Ulimit};
 
+use super::mount::{mount_from_wire, mount_to_wire};
+use super::privileges::{privileges_from_wire, privileges_to_wire};
 use super::secret::{
     config_ref_from_wire, config_ref_to_wire, secret_ref_from_wire, secret_ref_to_wire,
 };
-use super::{
-    ConvertError, driver_from_wire, driver_to_wire, duration_from_wire, duration_to_wire,
-    map_from_wire, map_to_wire,
-};
+use super::{ConvertError, duration_from_wire, duration_to_wire, map_from_wire, map_to_wire};
 use crate::wire;
 
 /// The words of the API for the wire's numbers, which are their places.
 const ISOLATIONS: [&str; 3] = ["", "process", "hyperv"];
-const CONSISTENCIES: [&str; 4] = ["", "consistent", "cached", "delegated"];
-const PROPAGATIONS: [&str; 6] = ["rprivate", "private", "rshared", "shared", "rslave", "slave"];
 
 /// The number of a word; an unknown or default word is 0.
-fn number(words: &[&str], word: &str) -> i32 {
+pub(super) fn number(words: &[&str], word: &str) -> i32 {
     words.iter().position(|known| *known == word).map_or(0, |place| place as i32)
 }
 
 /// The word of a number.
-fn word(what: &'static str, words: &[&str], number: i32) -> Result<String, ConvertError> {
+pub(super) fn word(
+    what: &'static str,
+    words: &[&str],
+    number: i32,
+) -> Result<String, ConvertError> {
     usize::try_from(number)
         .ok()
         .and_then(|place| words.get(place))
@@ -185,112 +183,6 @@ pub(super) fn container_from_wire(
     })
 }
 
-fn mount_to_wire(mount: &Mount) -> wire::Mount {
-    let Mount { kind, source, target, read_only, consistency, bind, volume, tmpfs } = mount;
-    let kind = match kind {
-        MountKind::Bind => wire::MountType::Bind,
-        MountKind::Volume => wire::MountType::Volume,
-        MountKind::Tmpfs => wire::MountType::Tmpfs,
-        MountKind::NamedPipe => wire::MountType::NamedPipe,
-        MountKind::Cluster => wire::MountType::Cluster,
-    };
-    wire::Mount {
-        r#type: kind as i32,
-        source: source.clone(),
-        target: target.clone(),
-        readonly: *read_only,
-        bind_options: bind.as_ref().map(|options| {
-            let BindOptions {
-                propagation,
-                non_recursive,
-                create_mountpoint,
-                read_only_non_recursive,
-                read_only_force_recursive,
-            } = options;
-            wire::BindOptions {
-                propagation: number(&PROPAGATIONS, propagation),
-                non_recursive: *non_recursive,
-                create_mountpoint: *create_mountpoint,
-                read_only_non_recursive: *read_only_non_recursive,
-                read_only_force_recursive: *read_only_force_recursive,
-            }
-        }),
-        volume_options: volume.as_ref().map(|options| {
-            let VolumeOptions { no_copy, labels, driver, subpath } = options;
-            wire::VolumeOptions {
-                no_copy: *no_copy,
-                labels: map_to_wire(labels),
-                driver_config: driver.as_ref().map(driver_to_wire),
-                subpath: subpath.clone(),
-            }
-        }),
-        tmpfs_options: tmpfs.as_ref().map(|options| {
-            let TmpfsOptions { size_bytes, mode, options } = options;
-            wire::TmpfsOptions { size_bytes: *size_bytes, mode: *mode, options: options.clone() }
-        }),
-        consistency: number(&CONSISTENCIES, consistency),
-    }
-}
-
-fn mount_from_wire(mount: wire::Mount) -> Result<Mount, ConvertError> {
-    let wire::Mount {
-        r#type,
-        source,
-        target,
-        readonly,
-        bind_options,
-        volume_options,
-        tmpfs_options,
-        consistency,
-    } = mount;
-    let kind = match wire::MountType::try_from(r#type) {
-        Ok(wire::MountType::Bind) => MountKind::Bind,
-        Ok(wire::MountType::Volume) => MountKind::Volume,
-        Ok(wire::MountType::Tmpfs) => MountKind::Tmpfs,
-        Ok(wire::MountType::NamedPipe) => MountKind::NamedPipe,
-        Ok(wire::MountType::Cluster) => MountKind::Cluster,
-        Err(error) => return Err(ConvertError::new("mount type", error)),
-    };
-    Ok(Mount {
-        kind,
-        source,
-        target,
-        read_only: readonly,
-        consistency: word("mount consistency", &CONSISTENCIES, consistency)?,
-        bind: bind_options.map(bind_from_wire).transpose()?,
-        volume: volume_options.map(|options| {
-            let wire::VolumeOptions { no_copy, labels, driver_config, subpath } = options;
-            VolumeOptions {
-                no_copy,
-                labels: map_from_wire(labels),
-                driver: driver_config.map(driver_from_wire),
-                subpath,
-            }
-        }),
-        tmpfs: tmpfs_options.map(|options| {
-            let wire::TmpfsOptions { size_bytes, mode, options } = options;
-            TmpfsOptions { size_bytes, mode, options }
-        }),
-    })
-}
-
-fn bind_from_wire(options: wire::BindOptions) -> Result<BindOptions, ConvertError> {
-    let wire::BindOptions {
-        propagation,
-        non_recursive,
-        create_mountpoint,
-        read_only_non_recursive,
-        read_only_force_recursive,
-    } = options;
-    Ok(BindOptions {
-        propagation: word("mount propagation", &PROPAGATIONS, propagation)?,
-        non_recursive,
-        create_mountpoint,
-        read_only_non_recursive,
-        read_only_force_recursive,
-    })
-}
-
 fn dns_to_wire(dns: &DnsConfig) -> wire::DnsConfig {
     let DnsConfig { nameservers, search, options } = dns;
     wire::DnsConfig {
@@ -329,82 +221,4 @@ fn health_from_wire(health: wire::HealthConfig) -> HealthConfig {
         start_period: span(start_period),
         start_interval: span(start_interval),
     }
-}
-
-fn privileges_to_wire(privileges: &Privileges) -> wire::Privileges {
-    use wire::credential_spec::Source;
-    let Privileges { credential_spec, selinux, seccomp, apparmor, no_new_privileges } = privileges;
-    wire::Privileges {
-        credential_spec: credential_spec.as_ref().map(|spec| wire::CredentialSpec {
-            source: Some(match spec.clone() {
-                CredentialSpec::Config(id) => Source::Config(id),
-                CredentialSpec::File(path) => Source::File(path),
-                CredentialSpec::Registry(name) => Source::Registry(name),
-            }),
-        }),
-        selinux_context: selinux.as_ref().map(|context| {
-            let SELinuxContext { disable, user, role, kind, level } = context.clone();
-            wire::SeLinuxContext { disable, user, role, r#type: kind, level }
-        }),
-        seccomp: seccomp.as_ref().map(|mode| {
-            let (mode, profile) = match mode {
-                SeccompMode::Default => (wire::SeccompMode::Default, Vec::new()),
-                SeccompMode::Unconfined => (wire::SeccompMode::Unconfined, Vec::new()),
-                SeccompMode::Custom(profile) => (wire::SeccompMode::Custom, profile.clone()),
-            };
-            wire::SeccompOptions { mode: mode as i32, profile }
-        }),
-        apparmor: apparmor.map(|mode| {
-            let mode = match mode {
-                AppArmorMode::Default => wire::AppArmorMode::Default,
-                AppArmorMode::Disabled => wire::AppArmorMode::Disabled,
-            };
-            wire::AppArmorOptions { mode: mode as i32 }
-        }),
-        no_new_privileges: *no_new_privileges,
-    }
-}
-
-fn privileges_from_wire(privileges: wire::Privileges) -> Result<Privileges, ConvertError> {
-    let wire::Privileges { credential_spec, selinux_context, seccomp, apparmor, no_new_privileges } =
-        privileges;
-    Ok(Privileges {
-        credential_spec: credential_spec.and_then(credential_from_wire),
-        selinux: selinux_context.map(|context| {
-            let wire::SeLinuxContext { disable, user, role, r#type, level } = context;
-            SELinuxContext { disable, user, role, kind: r#type, level }
-        }),
-        seccomp: seccomp.map(seccomp_from_wire).transpose()?,
-        apparmor: apparmor.map(apparmor_from_wire).transpose()?,
-        no_new_privileges,
-    })
-}
-
-fn credential_from_wire(spec: wire::CredentialSpec) -> Option<CredentialSpec> {
-    use wire::credential_spec::Source;
-    let wire::CredentialSpec { source } = spec;
-    Some(match source? {
-        Source::File(path) => CredentialSpec::File(path),
-        Source::Registry(name) => CredentialSpec::Registry(name),
-        Source::Config(id) => CredentialSpec::Config(id),
-    })
-}
-
-fn seccomp_from_wire(options: wire::SeccompOptions) -> Result<SeccompMode, ConvertError> {
-    let wire::SeccompOptions { mode, profile } = options;
-    Ok(match wire::SeccompMode::try_from(mode) {
-        Ok(wire::SeccompMode::Default) => SeccompMode::Default,
-        Ok(wire::SeccompMode::Unconfined) => SeccompMode::Unconfined,
-        Ok(wire::SeccompMode::Custom) => SeccompMode::Custom(profile),
-        Err(error) => return Err(ConvertError::new("seccomp mode", error)),
-    })
-}
-
-fn apparmor_from_wire(options: wire::AppArmorOptions) -> Result<AppArmorMode, ConvertError> {
-    let wire::AppArmorOptions { mode } = options;
-    Ok(match wire::AppArmorMode::try_from(mode) {
-        Ok(wire::AppArmorMode::Default) => AppArmorMode::Default,
-        Ok(wire::AppArmorMode::Disabled) => AppArmorMode::Disabled,
-        Err(error) => return Err(ConvertError::new("apparmor mode", error)),
-    })
 }

@@ -5,10 +5,14 @@
 //! is zero, as protobuf has it.
 
 mod container;
+mod mount;
 mod network;
 mod node;
+mod privileges;
 mod secret;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

@@ -15,17 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use futures_util::stream::{BoxStream, unfold};
 use shoal_cluster::Store;
 use shoal_model::SwarmNodeId;
 use shoal_model::swarm::{NodeState, Task};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
 
-use super::Lead;
-use super::gate::caller;
-use crate::api::{LogLine, LogOptions, LogSelector, LogSource};
+use crate::api::{LogLine, LogOptions, LogSelector};
 use crate::convert;
 use crate::error::NodeError;
 use crate::wire;
@@ -41,7 +36,6 @@ const MAX_SUBSCRIPTIONS: usize = 1024;
 /// All subscriptions, and the nodes that listen for them.
 pub(crate) struct LogBroker {
     shared: Arc<Mutex<Shared>>,
-    stop: CancellationToken,
 }
 
 #[derive(Default)]
@@ -96,8 +90,8 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl LogBroker {
-    pub(super) fn new(stop: CancellationToken) -> Self {
-        Self { shared: Arc::default(), stop }
+    pub(super) fn new() -> Self {
+        Self { shared: Arc::default() }
     }
 
     /// Asks all nodes concerned.
@@ -148,7 +142,7 @@ impl LogBroker {
     }
 
     /// A node listens: the queue of its questions, what is open already included.
-    fn listen(&self, view: &Store, node: &SwarmNodeId) -> Listening {
+    pub(super) fn listen(&self, view: &Store, node: &SwarmNodeId) -> Listening {
         let mut shared = lock(&self.shared);
         shared.next += 1;
         let number = shared.next;
@@ -167,6 +161,32 @@ impl LogBroker {
             shared.ask(&id, node, false);
         }
         Listening { questions, node: node.clone(), number, shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl LogBroker {
+    /// Where a node's lines for a subscription go; `None` if nobody reads them any more, or the
+    /// node was never asked.
+    pub(super) fn reader(
+        &self,
+        id: &str,
+        node: &SwarmNodeId,
+    ) -> Option<mpsc::Sender<Result<LogLine, NodeError>>> {
+        let shared = lock(&self.shared);
+        let subscription = shared.subscriptions.get(id)?;
+        subscription.asked.contains(node).then(|| subscription.lines.clone())
+    }
+
+    /// A node is done with a subscription; `gap` says why not everything came.
+    pub(super) fn node_done(&self, id: &str, node: &SwarmNodeId, gap: Option<String>) {
+        lock(&self.shared).node_done(id, node, gap);
+    }
+}
+
+impl Listening {
+    /// The next question.
+    pub(super) async fn next(&mut self) -> Option<wire::SubscriptionMessage> {
+        self.questions.recv().await
     }
 }
 
@@ -297,7 +317,7 @@ fn question(id: &str, selector: &LogSelector, options: &LogOptions) -> wire::Sub
 }
 
 /// A node's side of [`LogBroker::listen`].
-struct Listening {
+pub(super) struct Listening {
     questions: mpsc::Receiver<wire::SubscriptionMessage>,
     node: SwarmNodeId,
     number: u64,
@@ -308,118 +328,4 @@ impl Drop for Listening {
     fn drop(&mut self) {
         lock(&self.shared).listener_gone(&self.node, self.number);
     }
-}
-
-/// The nodes' door to the broker.
-pub(super) struct Service(pub(super) Arc<Lead>);
-
-#[tonic::async_trait]
-impl wire::log_broker_server::LogBroker for Service {
-    type ListenSubscriptionsStream = BoxStream<'static, Result<wire::SubscriptionMessage, Status>>;
-
-    async fn listen_subscriptions(
-        &self,
-        request: Request<wire::ListenSubscriptionsRequest>,
-    ) -> Result<Response<Self::ListenSubscriptionsStream>, Status> {
-        let node = caller(&request)?;
-        let listening = self.0.broker.listen(&self.0.consensus.local(), &node);
-        let stop = self.0.stop.clone();
-        let stream = unfold((listening, stop), |(mut listening, stop)| async move {
-            tokio::select! {
-                () = stop.cancelled() => None,
-                question = listening.questions.recv() => {
-                    question.map(|question| (Ok(question), (listening, stop)))
-                }
-            }
-        });
-        Ok(Response::new(Box::pin(stream)))
-    }
-
-    async fn publish_logs(
-        &self,
-        request: Request<Streaming<wire::PublishLogsMessage>>,
-    ) -> Result<Response<wire::PublishLogsResponse>, Status> {
-        let node = caller(&request)?;
-        let mut messages = request.into_inner();
-        let mut current: Option<String> = None;
-        let outcome = loop {
-            let message = tokio::select! {
-                () = self.0.broker.stop.cancelled() => break Err(Status::aborted("stopping")),
-                message = messages.message() => message,
-            };
-            match message {
-                Ok(Some(message)) => {
-                    let closing = message.close;
-                    current = Some(message.subscription_id.clone());
-                    if let Err(status) = self.take(&node, message).await {
-                        break Err(status);
-                    }
-                    if closing {
-                        break Ok(());
-                    }
-                }
-                Ok(None) => break Ok(()),
-                Err(status) => break Err(status),
-            }
-        };
-        if let Some(id) = current {
-            let gap =
-                outcome.as_ref().err().map(|_| format!("node {node} disconnected unexpectedly"));
-            lock(&self.0.broker.shared).node_done(&id, &node, gap);
-        }
-        outcome.map(|()| Response::new(wire::PublishLogsResponse {}))
-    }
-}
-
-impl Service {
-    /// Hands lines to the reader, as fast as it takes them.
-    async fn take(
-        &self,
-        node: &SwarmNodeId,
-        message: wire::PublishLogsMessage,
-    ) -> Result<(), Status> {
-        let wire::PublishLogsMessage { subscription_id, messages, close: _ } = message;
-        let lines = {
-            let shared = lock(&self.0.broker.shared);
-            let subscription = shared.subscriptions.get(&subscription_id);
-            subscription.filter(|one| one.asked.contains(node)).map(|one| one.lines.clone())
-        };
-        let Some(lines) = lines else {
-            return Err(Status::not_found("unknown log subscription"));
-        };
-        for message in messages {
-            let Some(line) = line_from_wire(node, message)? else { continue };
-            if lines.send(Ok(line)).await.is_err() {
-                return Err(Status::not_found("log subscription has ended"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A line from a node, which may speak for itself only; `None` for a stream nobody knows.
-fn line_from_wire(
-    node: &SwarmNodeId,
-    message: wire::LogMessage,
-) -> Result<Option<LogLine>, Status> {
-    let wire::LogMessage { context, timestamp, stream, data, attrs } = message;
-    let wire::LogContext { service_id, node_id, task_id } = context.unwrap_or_default();
-    if node_id != node.as_str() {
-        return Err(Status::permission_denied("cannot publish logs of another node"));
-    }
-    let source = match wire::LogStream::try_from(stream) {
-        Ok(wire::LogStream::Stdout) => LogSource::Stdout,
-        Ok(wire::LogStream::Stderr) => LogSource::Stderr,
-        Ok(wire::LogStream::Unknown) | Err(_) => return Ok(None),
-    };
-    let Ok(task_id) = task_id.parse() else { return Ok(None) };
-    Ok(Some(LogLine {
-        service_id: service_id.parse().ok(),
-        node_id: node.clone(),
-        task_id,
-        timestamp: timestamp.map(convert::time_from_wire),
-        source,
-        data,
-        attrs: attrs.into_iter().map(|wire::LogAttr { key, value }| (key, value)).collect(),
-    }))
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! serve ─ gate ─┬─ ca           certificates for nodes
 //!               ├─ dispatcher   sessions, assignments, reports ── streams
-//!               ├─ log_broker   logs of tasks to whoever asked
+//!               ├─ log_door     logs of tasks to whoever asked ── log_broker
 //!               └─ refusals     services that exist to be refused
 //! leader        the loop that runs the core's pass
 //! router        events of the store → what must be told to whom
@@ -19,6 +19,7 @@ mod gate;
 mod leader;
 mod liveness;
 mod log_broker;
+mod log_door;
 mod refusals;
 mod reports;
 mod router;
@@ -114,7 +115,7 @@ impl Manager {
         let stop = CancellationToken::new();
         let events = consensus.watch();
         let lead = Arc::new(Lead {
-            broker: LogBroker::new(stop.clone()),
+            broker: LogBroker::new(),
             consensus,
             credentials: Arc::clone(&credentials),
             clock,

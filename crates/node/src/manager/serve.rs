@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
 use super::gate::GateLayer;
-use super::{Lead, ca, dispatcher, log_broker, refusals};
+use super::{Lead, ca, dispatcher, log_door, refusals};
 use crate::config::MAX_MESSAGE_BYTES;
 use crate::tls::Accepted;
 use crate::wire::c_a_server::CAServer;
@@ -31,7 +31,7 @@ pub(super) async fn run(lead: Arc<Lead>, accepted: mpsc::Receiver<std::io::Resul
     let dispatcher = DispatcherServer::new(dispatcher::Service(Arc::clone(&lead)))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(usize::MAX);
-    let logs = LogBrokerServer::new(log_broker::Service(Arc::clone(&lead)))
+    let logs = LogBrokerServer::new(log_door::Service(Arc::clone(&lead)))
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let node_ca = NodeCAServer::new(ca::Service(Arc::clone(&lead)))
         .max_decoding_message_size(MAX_ANONYMOUS_BYTES);
