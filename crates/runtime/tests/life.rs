@@ -180,6 +180,22 @@ fn the_record_is_written_before_anybody_is_told() {
 }
 
 #[test]
+fn the_shim_does_not_end_before_its_container_and_ignores_for_nobody_else() {
+    let mut container = Setup::new(&["sleep", "1000"]).create();
+    container.start();
+    let status = fs::read_to_string(format!("/proc/{}/status", container.pid())).unwrap();
+    for line in ["SigIgn:\t0000000000000000", "SigBlk:\t0000000000000000"] {
+        assert!(status.contains(line), "{status}");
+    }
+    let shim = container.process.as_ref().unwrap().pid() as i32;
+    for signal in [1, 2, 15] {
+        shoal_sys::process::signal_pid(shim, signal).unwrap();
+    }
+    assert_eq!(container.exec_script("echo here").0, "here\n");
+    container.finish();
+}
+
+#[test]
 fn killing_the_shim_kills_the_container() {
     let mut container = Setup::new(&["sleep", "1000"]).create();
     container.start();

@@ -249,17 +249,41 @@ pub fn close_inherited(first: u32) {
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
 
-/// Gives signals back their usual meaning: what a program expects to find. The
-/// Rust runtime ignores SIGPIPE, which would be inherited.
+/// The highest signal number, real-time ones included.
+const LAST_SIGNAL: libc::c_int = 64;
+
+/// Gives signals back their usual meaning: what a program expects to find. What
+/// this process or whoever started it ignored would be inherited.
 pub fn default_signals() -> io::Result<()> {
-    // SAFETY: an all-zero set is a valid, empty one; no handler is installed.
+    // The kernel's structure, all zero: handler SIG_DFL, no flags, nothing masked.
+    let default = [0_u64; 4];
+    for number in 1..=LAST_SIGNAL {
+        // By system call, as the C library keeps two of them from its callers (and
+        // its `posix_spawn` leaves those ignored).
+        // SAFETY: no handler is installed, and `default` is as large as the
+        // structure on every architecture we know. KILL and STOP fail, which
+        // changes nothing.
+        unsafe {
+            let none = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), none, 8)
+        };
+    }
+    // SAFETY: an all-zero set is a valid, empty one.
     let result = unsafe {
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut())
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Ignores what asks a process to end politely, for one that ends when its work
+/// does. The next program has to be given them back ([`default_signals`]).
+pub fn ignore_polite_ends() {
+    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: no handler is installed.
+        unsafe { libc::signal(number, libc::SIG_IGN) };
+    }
 }
 
 /// Becomes another program. Returns only on failure.

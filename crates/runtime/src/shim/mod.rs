@@ -132,6 +132,9 @@ fn take_over() -> io::Result<UnixStream> {
     // (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let _ = rustix::thread::set_name(c"shoal-shim");
+    // A service manager that ends everything at once must not cut containers off
+    // before the engine has stopped them.
+    shoal_sys::process::ignore_polite_ends();
     // Fails for who already leads a session, which is as good.
     let _ = rustix::process::setsid();
     let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
