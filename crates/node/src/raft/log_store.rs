@@ -63,6 +63,7 @@ struct Cache {
     last: Option<LogId>,
     purged: Option<LogId>,
     vote: Option<Vote>,
+    committed: Option<LogId>,
 }
 
 /// One thing the writer thread does.
@@ -71,7 +72,16 @@ enum Write {
     Other { operation: Operation, done: oneshot::Sender<io::Result<()>> },
 }
 
+impl Write {
+    /// Whether the next transaction is early enough.
+    fn can_wait(&self) -> bool {
+        matches!(self, Self::Other { operation: Operation::Committed(_), done: _ })
+    }
+}
+
 enum Operation {
+    /// Only spares work after a restart: not worth a transaction of its own.
+    Committed(Vec<u8>),
     Meta(Vec<(&'static str, Vec<u8>)>),
     TruncateAfter(Option<u64>),
     Purge(u64, Vec<u8>),
@@ -149,6 +159,7 @@ impl Cache {
             last: newest,
             purged,
             vote: read_meta(db, VOTE)?,
+            committed: read_meta::<Option<LogId>>(db, COMMITTED)?.flatten(),
         })
     }
 
@@ -218,15 +229,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        // Not worth an fsync and a wait: it only spares work after a restart. It travels with
-        // the next transaction.
+        self.cache().committed = committed;
         let (done, _) = oneshot::channel();
-        let operation = Operation::Meta(vec![(COMMITTED, encode(&committed)?)]);
+        let operation = Operation::Committed(encode(&committed)?);
         self.shared.writer.send(Write::Other { operation, done }).await.map_err(|_| stopped())
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        Ok(read_meta::<Option<LogId>>(&self.shared.db, COMMITTED)?.flatten())
+        Ok(self.cache().committed)
     }
 
     async fn append<I>(&mut self, entries: I, done: IOFlushed<TypeConfig>) -> io::Result<()>
@@ -271,14 +281,18 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
 /// The writer thread: ends when the last handle is gone.
 fn write_all(db: &Database, mut queue: mpsc::Receiver<Write>, flushed: &dyn Fn(u64)) {
+    let mut batch = Vec::new();
     while let Some(first) = queue.blocking_recv() {
-        let mut batch = vec![first];
+        batch.push(first);
         while batch.len() < WRITE_BATCH {
             let Ok(next) = queue.try_recv() else { break };
             batch.push(next);
         }
+        if batch.len() < WRITE_BATCH && batch.iter().all(Write::can_wait) {
+            continue;
+        }
         let result = commit(db, &batch).map_err(|error| error.to_string());
-        for write in batch {
+        for write in batch.drain(..) {
             let outcome = result.clone().map_err(io::Error::other);
             match write {
                 Write::Append { entries, done } => {
@@ -309,6 +323,9 @@ fn commit(db: &Database, batch: &[Write]) -> io::Result<()> {
                     }
                 }
                 Write::Other { operation, done: _ } => match operation {
+                    Operation::Committed(value) => {
+                        meta.insert(COMMITTED, value.as_slice()).map_err(io::Error::other)?;
+                    }
                     Operation::Meta(rows) => {
                         for (key, value) in rows {
                             meta.insert(*key, value.as_slice()).map_err(io::Error::other)?;
