@@ -44,7 +44,8 @@ pub(crate) async fn json(body: Body) -> Result<Value> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(&bytes).map_err(|error| ApiError::invalid(format!("invalid JSON: {error}")))
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ApiError::invalid(format!("invalid JSON: {error}")))
 }
 
 /// 200 with a document.

@@ -81,30 +81,33 @@ fn run(
 ) -> impl Stream<Item = Value> + Send + use<> {
     let (sender, receiver) = mpsc::channel(EVENTS);
     let solving = front.builder.solve(build, auth, sender);
-    let lines = stream::unfold((receiver, Some(solving)), move |(mut events, solving)| async move {
-        let mut solving = solving?;
-        let event = tokio::select! {
-            biased;
-            Some(event) = events.recv() => Some(event),
-            done = &mut solving => {
-                let mut lines = Vec::new();
-                while let Ok(event) = events.try_recv() {
-                    lines.extend(render::event(&event, quiet));
+    let lines =
+        stream::unfold((receiver, Some(solving)), move |(mut events, solving)| async move {
+            let mut solving = solving?;
+            let event = tokio::select! {
+                biased;
+                Some(event) = events.recv() => Some(event),
+                done = &mut solving => {
+                    let mut lines = Vec::new();
+                    while let Ok(event) = events.try_recv() {
+                        lines.extend(render::event(&event, quiet));
+                    }
+                    lines.extend(done.err().map(|error| render::error(&error)));
+                    return Some((lines, (events, None)));
                 }
-                lines.extend(done.err().map(|error| render::error(&error)));
-                return Some((lines, (events, None)));
-            }
-        };
-        let lines = event.map(|event| render::event(&event, quiet)).unwrap_or_default();
-        Some((lines, (events, Some(solving))))
-    });
+            };
+            let lines = event.map(|event| render::event(&event, quiet)).unwrap_or_default();
+            Some((lines, (events, Some(solving))))
+        });
     lines.flat_map(|lines| stream::iter(lines.into_iter().map(|line| render_line(&line))))
 }
 
 fn render_line(line: &render::Line) -> Value {
     match line {
         render::Line::Pull(event) => progress::render(event),
-        other => other.to_json().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({})),
+        other => {
+            other.to_json().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({}))
+        }
     }
 }
 
@@ -122,7 +125,12 @@ fn read_request(query: &Query) -> Result<BuildRequest> {
         no_cache: query.flag("nocache"),
         pull: query.flag("pull"),
         network: given("networkmode").unwrap_or_else(|| "default".to_owned()),
-        extra_hosts: query.all("extrahosts").flat_map(|hosts| hosts.split(',')).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
+        extra_hosts: query
+            .all("extrahosts")
+            .flat_map(|hosts| hosts.split(','))
+            .filter(|host| !host.is_empty())
+            .map(str::to_owned)
+            .collect(),
     })
 }
 

@@ -46,8 +46,10 @@ impl DetachKeys {
     /// When a part is neither.
     pub fn parse(keys: &str) -> Result<Self, DetachKeysError> {
         let error = |part: &str| DetachKeysError { keys: keys.to_owned(), part: part.to_owned() };
-        let sequence =
-            keys.split(',').map(|part| key(part).ok_or_else(|| error(part))).collect::<Result<_, _>>()?;
+        let sequence = keys
+            .split(',')
+            .map(|part| key(part).ok_or_else(|| error(part)))
+            .collect::<Result<_, _>>()?;
         Ok(Self { sequence, matched: 0 })
     }
 

@@ -87,8 +87,10 @@ impl Front {
         id: &str,
         attributes: &[(&str, &str)],
     ) {
-        let attributes =
-            attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let attributes = attributes
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         self.engine.events().publish(Event {
             time: now(),
             object,

@@ -36,8 +36,7 @@ impl Hijack {
     /// Takes a request apart; its body is the client's input if it does not
     /// ask for an upgrade.
     pub(crate) fn of(mut request: Request) -> Self {
-        let upgrade =
-            wants_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
+        let upgrade = wants_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
         Self { upgrade, body: request.into_body() }
     }
 

@@ -159,7 +159,8 @@ fn bar(current: u64, total: u64) -> String {
         return human_size(current);
     }
     let done = (current.min(total) * WIDTH / total).min(WIDTH);
-    let (done, left) = (usize::try_from(done).unwrap_or(0), usize::try_from(WIDTH - done).unwrap_or(0));
+    let (done, left) =
+        (usize::try_from(done).unwrap_or(0), usize::try_from(WIDTH - done).unwrap_or(0));
     let arrow = if left > 0 { ">" } else { "" };
     let left = left.saturating_sub(1);
     format!(
@@ -207,7 +208,8 @@ mod tests {
     async fn a_late_error_is_the_last_line() {
         let queue = Queue::default();
         queue.push(Progress::Status("first".into()));
-        let response = respond(queue, async { Err(ApiError::invalid("no")) }).await.expect("a stream");
+        let response =
+            respond(queue, async { Err(ApiError::invalid("no")) }).await.expect("a stream");
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let last = text.lines().last().unwrap_or_default();

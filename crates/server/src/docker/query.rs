@@ -25,7 +25,9 @@ impl Query {
     /// Decodes the part of a URI after the question mark.
     pub(crate) fn parse(query: &str) -> Self {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(decode_pair).collect())
+        Self(
+            pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(decode_pair).collect(),
+        )
     }
 
     /// The first value of `key`, the empty one included.

@@ -100,7 +100,8 @@ pub fn parse_registry_auth(text: &str) -> std::result::Result<Auth, String> {
 /// `Invalid` when the header cannot be read.
 pub(crate) fn all_from_headers(headers: &HeaderMap) -> Result<Vec<(String, Auth)>> {
     let Some(text) = text(headers, "x-registry-config") else { return Ok(Vec::new()) };
-    let documents = parse::<std::collections::BTreeMap<String, AuthDocument>>(text, "X-Registry-Config")?;
+    let documents =
+        parse::<std::collections::BTreeMap<String, AuthDocument>>(text, "X-Registry-Config")?;
     documents.into_iter().map(|(server, document)| Ok((server, document.into_domain()?))).collect()
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 /// Whether one of the texts begins with one of the values; no values match all.
 pub(crate) fn any_prefix(values: Option<&Vec<String>>, texts: &[&str]) -> bool {
     let Some(values) = values.filter(|values| !values.is_empty()) else { return true };
-    values.iter().any(|value| texts.iter().any(|text| !text.is_empty() && text.starts_with(value.as_str())))
+    values
+        .iter()
+        .any(|value| texts.iter().any(|text| !text.is_empty() && text.starts_with(value.as_str())))
 }
 
 /// Whether the labels have all of `key` and `key=value`.
@@ -30,7 +32,10 @@ mod tests {
         let wanted = |text: &str| vec![text.to_owned()];
         assert!(has_labels(Some(&wanted("a")), Some(&labels)));
         assert!(has_labels(Some(&wanted("a=b")), Some(&labels)));
-        assert!(!has_labels(Some(&wanted("a=c")), Some(&labels)) && !has_labels(Some(&wanted("x")), None));
+        assert!(
+            !has_labels(Some(&wanted("a=c")), Some(&labels))
+                && !has_labels(Some(&wanted("x")), None)
+        );
         assert!(any_prefix(None, &["x"]) && any_prefix(Some(&wanted("ab")), &["abc"]));
         assert!(!any_prefix(Some(&wanted("b")), &["abc"]));
     }

@@ -54,7 +54,12 @@ impl Listener {
     /// Serves the API until told to stop.
     pub(super) async fn serve(self, front: Arc<Front>, stop: CancellationToken) -> Result<()> {
         let served = match self {
-            Self::Unix(listener, _) => docker::serve(front, listener, stop).await,
+            Self::Unix(listener, address) => {
+                let served = docker::serve(front, listener, stop).await;
+                // Clients then see at once that nobody is here.
+                let _ = fs::remove_file(address.trim_start_matches("unix://"));
+                served
+            }
             Self::Plain(listener, _) => docker::serve(front, listener, stop).await,
             Self::Tls(listener, _) => docker::serve(front, listener, stop).await,
         };

@@ -37,9 +37,8 @@ pub(crate) async fn attach(
     let attached = front.engine.containers().attach(&id, options).await?;
     let framing = Framing::of(attached.tty);
     let media_type = framing.media_type(version);
-    Ok(Hijack::of(request).start(&front.tasks, media_type, move |connection| {
-        session(attached, framing, connection)
-    }))
+    Ok(Hijack::of(request)
+        .start(&front.tasks, media_type, move |connection| session(attached, framing, connection)))
 }
 
 /// `GET /containers/{id}/attach/ws`.

@@ -62,7 +62,9 @@ pub(crate) struct Labels(pub(crate) BTreeMap<String, String>);
 
 impl Wire for Labels {
     fn read(value: Value, at: &At<'_>) -> Result<Self, WireError> {
-        let Value::Array(_) = value else { return BTreeMap::read(object(value, at)?.into(), at).map(Labels) };
+        let Value::Array(_) = value else {
+            return BTreeMap::read(object(value, at)?.into(), at).map(Labels);
+        };
         let pairs: Vec<String> = Vec::read(value, at)?;
         let split = |pair: String| match pair.split_once('=') {
             Some((key, value)) => (key.to_owned(), value.to_owned()),
@@ -89,11 +91,8 @@ impl CreateDocument {
     /// `Invalid` for a port, path or time that makes no sense.
     pub(super) fn into_domain(self) -> Result<(ContainerConfig, Rest)> {
         let given = |text: String| (!text.is_empty()).then_some(text);
-        let rest = Rest {
-            host: self.host,
-            networking: self.networking,
-            mac_address: self.mac_address,
-        };
+        let rest =
+            Rest { host: self.host, networking: self.networking, mac_address: self.mac_address };
         let ports = self.exposed_ports.0.iter().map(|port| port.parse::<Port>());
         let config = ContainerConfig {
             image: self.image,

@@ -224,7 +224,8 @@ fn oom_score(score: i64) -> Result<i32> {
 pub(crate) fn read_size(size: &[u64]) -> Result<Option<TerminalSize>> {
     let [rows, columns] = size else { return Ok(None) };
     let side = |value: u64| {
-        u16::try_from(value).map_err(|_| ApiError::invalid(format!("invalid terminal size {value}")))
+        u16::try_from(value)
+            .map_err(|_| ApiError::invalid(format!("invalid terminal size {value}")))
     };
     let (rows, columns) = (side(*rows)?, side(*columns)?);
     Ok((rows > 0 && columns > 0).then_some(TerminalSize { rows, columns }))

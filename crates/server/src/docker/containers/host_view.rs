@@ -119,11 +119,16 @@ fn render_resources(resources: &Resources) -> Map<String, Value> {
         device_cgroup_rules,
         cgroup_parent,
     } = resources;
-    let devices: Vec<Value> = devices.iter().map(|device| json!({
-        "PathOnHost": device.path_on_host.display().to_string(),
-        "PathInContainer": device.path_in_container.display().to_string(),
-        "CgroupPermissions": device.permissions,
-    })).collect();
+    let devices: Vec<Value> = devices
+        .iter()
+        .map(|device| {
+            json!({
+                "PathOnHost": device.path_on_host.display().to_string(),
+                "PathInContainer": device.path_in_container.display().to_string(),
+                "CgroupPermissions": device.permissions,
+            })
+        })
+        .collect();
     let ulimits: Vec<Value> = ulimits
         .iter()
         .map(|limit| json!({ "Name": limit.name, "Soft": limit.soft, "Hard": limit.hard }))

@@ -122,7 +122,8 @@ fn render_health(health: &HealthView) -> Value {
 /// The networks; the address on the default bridge also stands at the top, as
 /// older clients look for it there.
 fn render_network(view: &ContainerView) -> Value {
-    let key = view.sandbox_key.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+    let key =
+        view.sandbox_key.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
     let mut document = json!({
         "Bridge": "",
         "SandboxID": if view.sandbox_key.is_some() { view.id.as_str() } else { "" },

@@ -69,7 +69,9 @@ pub(crate) async fn rename(
     Path(id): Path<String>,
     query: Query,
 ) -> Result<Response> {
-    let name = query.get("name").ok_or_else(|| ApiError::invalid("Neither old nor new names may be empty"))?;
+    let name = query
+        .get("name")
+        .ok_or_else(|| ApiError::invalid("Neither old nor new names may be empty"))?;
     front.engine.containers().rename(&id, name.trim_start_matches('/')).await?;
     Ok(body::no_content())
 }
@@ -137,7 +139,8 @@ fn signal(query: &Query) -> Result<Option<Signal>> {
 pub(crate) fn size(query: &Query) -> Result<TerminalSize> {
     let side = |key: &str| {
         let value = query.int(key)?.unwrap_or_default();
-        u16::try_from(value).map_err(|_| ApiError::invalid(format!("invalid terminal size {key}={value}")))
+        u16::try_from(value)
+            .map_err(|_| ApiError::invalid(format!("invalid terminal size {key}={value}")))
     };
     Ok(TerminalSize { rows: side("h")?, columns: side("w")? })
 }

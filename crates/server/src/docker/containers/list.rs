@@ -62,8 +62,21 @@ pub(crate) fn read_prune(filters: &Filters, now: Timestamp) -> Result<PruneFilte
 
 fn read_filter(query: &Query) -> Result<ListFilter> {
     const KNOWN: &[&str] = &[
-        "id", "name", "label", "status", "exited", "ancestor", "volume", "network", "publish",
-        "expose", "health", "before", "since", "is-task", "isolation",
+        "id",
+        "name",
+        "label",
+        "status",
+        "exited",
+        "ancestor",
+        "volume",
+        "network",
+        "publish",
+        "expose",
+        "health",
+        "before",
+        "since",
+        "is-task",
+        "isolation",
     ];
     let filters = query.filters()?;
     only(&filters, KNOWN)?;
@@ -72,7 +85,8 @@ fn read_filter(query: &Query) -> Result<ListFilter> {
     };
     let first = |key: &str| filters.get(key).and_then(|values| values.first()).cloned();
     let exited = set("exited").into_iter().map(|code| {
-        code.parse::<i64>().map_err(|_| ApiError::invalid(format!("invalid filter 'exited={code}'")))
+        code.parse::<i64>()
+            .map_err(|_| ApiError::invalid(format!("invalid filter 'exited={code}'")))
     });
     let limit = query.int("limit")?.filter(|limit| *limit > 0);
     Ok(ListFilter {

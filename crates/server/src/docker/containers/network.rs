@@ -74,7 +74,8 @@ pub(super) fn render_endpoint(endpoint: &EndpointView) -> Value {
         dns_names,
         options,
     } = endpoint;
-    let or_empty = |address: &Option<Ipv4Addr>| address.map(|ip| ip.to_string()).unwrap_or_default();
+    let or_empty =
+        |address: &Option<Ipv4Addr>| address.map(|ip| ip.to_string()).unwrap_or_default();
     json!({
         "IPAMConfig": render_ipam(options),
         "Links": null,
@@ -107,15 +108,14 @@ fn render_ipam(options: &EndpointOptions) -> Value {
 
 /// All networks of a container by name.
 pub(super) fn render_networks(networks: &BTreeMap<String, EndpointView>) -> Value {
-    let render = |(name, endpoint): (&String, &EndpointView)| (name.clone(), render_endpoint(endpoint));
+    let render =
+        |(name, endpoint): (&String, &EndpointView)| (name.clone(), render_endpoint(endpoint));
     Value::Object(networks.iter().map(render).collect())
 }
 
 /// Ports as `inspect` shows them: null for one that is not published.
 pub(super) fn render_ports(ports: &BTreeMap<Port, Vec<BoundPort>>) -> Value {
-    let render_port = |port: &BoundPort| {
-        json!({ "HostIp": port.host_ip.to_string(), "HostPort": port.host_port.to_string() })
-    };
+    let render_port = |port: &BoundPort| json!({ "HostIp": port.host_ip.to_string(), "HostPort": port.host_port.to_string() });
     let render = |(port, bound): (&Port, &Vec<BoundPort>)| {
         let bindings: Vec<Value> = bound.iter().map(render_port).collect();
         let value = if bindings.is_empty() { Value::Null } else { Value::Array(bindings) };

@@ -59,7 +59,9 @@ pub(super) fn read_log(document: LogDocument) -> Result<LogConfig> {
         "" | "json-file" => read_json_file(config)?,
         "none" if config.is_empty() => LogDriver::None,
         "none" => return Err(ApiError::invalid("the log driver \"none\" has no options")),
-        other => return Err(ApiError::unsupported(format!("the log driver (--log-driver) {other:?}"))),
+        other => {
+            return Err(ApiError::unsupported(format!("the log driver (--log-driver) {other:?}")));
+        }
     };
     Ok(LogConfig { driver })
 }
@@ -76,7 +78,9 @@ fn read_json_file(config: BTreeMap<String, String>) -> Result<LogDriver> {
             }
             "mode" if value == "blocking" => {}
             _ => {
-                return Err(ApiError::unsupported(format!("the log option (--log-opt) {key}={value}")));
+                return Err(ApiError::unsupported(format!(
+                    "the log option (--log-opt) {key}={value}"
+                )));
             }
         }
     }
@@ -127,7 +131,11 @@ impl Security {
             ("seccomp", profile) => self.seccomp = SeccompChoice::Profile(profile.to_owned()),
             // Neither is applied here, so asking for none is asking for what there is.
             ("apparmor", "unconfined") | ("label", "disable") => {}
-            _ => return Err(ApiError::unsupported(format!("the security option (--security-opt) {option:?}"))),
+            _ => {
+                return Err(ApiError::unsupported(format!(
+                    "the security option (--security-opt) {option:?}"
+                )));
+            }
         }
         Ok(())
     }
@@ -171,7 +179,10 @@ mod tests {
     fn security_options_are_read_or_refused_by_name() {
         let read = |option: &str| Security::read(&[option.to_owned()]);
         assert!(read("no-new-privileges").expect("an option").no_new_privileges);
-        assert_eq!(read("seccomp=unconfined").expect("an option").seccomp, SeccompChoice::Unconfined);
+        assert_eq!(
+            read("seccomp=unconfined").expect("an option").seccomp,
+            SeccompChoice::Unconfined
+        );
         assert!(read("apparmor=mine").is_err() && read("nonsense").is_err());
     }
 }

@@ -24,7 +24,8 @@ pub(crate) async fn top(
     Path(id): Path<String>,
     query: Query,
 ) -> Result<Response> {
-    let table = front.engine.containers().top(&id, query.get("ps_args").unwrap_or_default()).await?;
+    let table =
+        front.engine.containers().top(&id, query.get("ps_args").unwrap_or_default()).await?;
     Ok(body::ok(&json!({ "Titles": table.titles, "Processes": table.processes })))
 }
 
@@ -90,7 +91,8 @@ fn render((id, name): &(String, String), now: &Stats, before: Option<&Stats>) ->
         "storage_stats": {},
     });
     if !now.networks.is_empty() {
-        let networks = now.networks.iter().map(|(name, counters)| (name.clone(), render_counters(counters)));
+        let networks =
+            now.networks.iter().map(|(name, counters)| (name.clone(), render_counters(counters)));
         document["networks"] = Value::Object(networks.collect::<Map<_, _>>());
     }
     document

@@ -1,13 +1,13 @@
 //! `POST /containers/{id}/wait`.
 
-use std::convert::Infallible;
+use std::io;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use futures_util::stream;
 use serde_json::json;
-use shoal_engine::domain::WaitCondition;
+use shoal_engine::domain::{WaitCondition, Waited};
 
 use super::super::body;
 use super::super::error::{ApiError, Result};
@@ -28,11 +28,19 @@ pub(crate) async fn wait(
         other => return Err(ApiError::invalid(format!("invalid condition: {other:?}"))),
     };
     let waiting = front.engine.containers().wait(&id, condition)?;
+    let stop = front.stop.clone();
     let answer = stream::once(async move {
-        let waited = waiting.done().await;
-        let error = waited.error.map(|message| json!({ "Message": message }));
-        let document = json!({ "StatusCode": waited.exit_code, "Error": error });
-        Ok::<_, Infallible>(Bytes::from(document.to_string() + "\n"))
+        tokio::select! {
+            waited = waiting.done() => Ok(render(&waited)),
+            // Not an answer: the container goes on and the client may ask again.
+            () = stop.cancelled() => Err(io::Error::other("the daemon is stopping")),
+        }
     });
     Ok(body::streamed("application/json", Body::from_stream(answer)))
+}
+
+fn render(waited: &Waited) -> Bytes {
+    let error = waited.error.as_ref().map(|message| json!({ "Message": message }));
+    let document = json!({ "StatusCode": waited.exit_code, "Error": error });
+    Bytes::from(document.to_string() + "\n")
 }

@@ -42,7 +42,12 @@ fn read_filter(filters: &Filters, now: Timestamp) -> Result<ListFilter> {
         all: false,
         references: filters.get("reference").cloned().unwrap_or_default(),
         dangling: first("dangling").map(|value| read_bool("dangling", value)).transpose()?,
-        labels: filters.get("label").into_iter().flatten().map(|label| split_label(label)).collect(),
+        labels: filters
+            .get("label")
+            .into_iter()
+            .flatten()
+            .map(|label| split_label(label))
+            .collect(),
         before: first("before").cloned(),
         since: first("since").cloned(),
         until: first("until").map(|text| parse_until(text, now)).transpose()?,

@@ -73,7 +73,9 @@ fn reference(image: &str, tag: Option<&str>) -> Result<Reference> {
 /// `Invalid` with Docker's text.
 pub(crate) fn read_platform(text: &str) -> Result<Platform> {
     Platform::parse(text).ok_or_else(|| {
-        ApiError::invalid(format!("{text:?} is an invalid OS component of {text:?}: invalid platform"))
+        ApiError::invalid(format!(
+            "{text:?} is an invalid OS component of {text:?}: invalid platform"
+        ))
     })
 }
 

@@ -38,7 +38,12 @@ pub(super) async fn push(
             let tag = reference.tag().unwrap_or_default();
             lines.push(json!({ "progressDetail": {}, "aux": {
                 "Tag": tag, "Digest": pushed.digest.as_str(), "Size": pushed.size } }));
-            front.tell(ObjectType::Image, "push", &reference.familiar(), &[("name", &reference.familiar_name())]);
+            front.tell(
+                ObjectType::Image,
+                "push",
+                &reference.familiar(),
+                &[("name", &reference.familiar_name())],
+            );
         }
         Ok(lines)
     })

@@ -76,7 +76,12 @@ fn tell(front: &Front, removed: &[Removed]) {
                 front.tell(ObjectType::Image, "untag", name, &[("name", name)]);
             }
             Removed::Deleted(digest) => {
-                front.tell(ObjectType::Image, "delete", digest.as_str(), &[("name", digest.as_str())]);
+                front.tell(
+                    ObjectType::Image,
+                    "delete",
+                    digest.as_str(),
+                    &[("name", digest.as_str())],
+                );
             }
         }
     }

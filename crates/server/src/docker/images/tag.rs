@@ -1,9 +1,9 @@
 //! `POST /images/{name}/tag`.
 
 use axum::extract::State;
+use axum::response::IntoResponse;
 use axum::response::Response;
 use http::StatusCode;
-use axum::response::IntoResponse;
 use shoal_engine::events::ObjectType;
 use shoal_model::Reference;
 
@@ -13,7 +13,8 @@ use super::super::query::Query;
 
 /// Gives an image another name.
 pub(super) async fn tag(State(front): App, name: &str, query: &Query) -> Result<Response> {
-    let repository = query.get("repo").ok_or_else(|| ApiError::invalid("invalid reference format"))?;
+    let repository =
+        query.get("repo").ok_or_else(|| ApiError::invalid("invalid reference format"))?;
     let target = target(repository, query.get("tag"))?;
     let source = name.to_owned();
     let stored = target.clone();

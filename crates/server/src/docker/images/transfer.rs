@@ -27,7 +27,8 @@ const BUFFER: usize = 256 << 10;
 /// `GET /images/get?names=…`.
 pub(super) async fn save_several(State(front): App, query: Query) -> Result<Response> {
     query.refuse(&["platform"])?;
-    let names: Vec<String> = query.all("names").flat_map(|names| names.split(',')).map(str::to_owned).collect();
+    let names: Vec<String> =
+        query.all("names").flat_map(|names| names.split(',')).map(str::to_owned).collect();
     if names.is_empty() {
         return Err(ApiError::invalid("no image names given"));
     }

@@ -94,7 +94,10 @@ impl IpamDocument {
         };
         // The CLI sends one empty pool where none was asked for.
         let given = |pool: &PoolRequest| {
-            !(pool.subnet.is_empty() && pool.ip_range.is_empty() && pool.gateway.is_empty() && pool.aux_addresses.is_empty())
+            !(pool.subnet.is_empty()
+                && pool.ip_range.is_empty()
+                && pool.gateway.is_empty()
+                && pool.aux_addresses.is_empty())
         };
         IpamRequest {
             driver: self.driver,

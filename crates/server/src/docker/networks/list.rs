@@ -24,7 +24,8 @@ pub(super) async fn list(State(front): App, query: Query) -> Result<Response> {
     let dangling = filters.get("dangling").and_then(|values| values.first());
     let dangling = dangling.map(|value| read_bool("dangling", value)).transpose()?;
     let wanted = |view: &&NetworkView| {
-        matches(&view.network, &filters) && dangling.is_none_or(|dangling| dangling == is_dangling(view))
+        matches(&view.network, &filters)
+            && dangling.is_none_or(|dangling| dangling == is_dangling(view))
     };
     let views = front.networks.list();
     Ok(body::ok(&views.iter().filter(wanted).map(|view| render(view, false)).collect()))
@@ -38,7 +39,9 @@ pub(crate) async fn prune(State(front): App, query: Query) -> Result<Response> {
     let until = until.map(|text| parse_until(text, front.now())).transpose()?;
     let mut removed = Vec::new();
     for view in front.networks.list() {
-        if !is_dangling(&view) || !old_enough(&view.network, until) || !labelled(&view.network, &filters)
+        if !is_dangling(&view)
+            || !old_enough(&view.network, until)
+            || !labelled(&view.network, &filters)
         {
             continue;
         }
@@ -54,7 +57,12 @@ pub(crate) async fn prune(State(front): App, query: Query) -> Result<Response> {
 }
 
 fn check_type(filters: &Filters) -> Result<()> {
-    match filters.get("type").into_iter().flatten().find(|kind| !matches!(kind.as_str(), "custom" | "builtin")) {
+    match filters
+        .get("type")
+        .into_iter()
+        .flatten()
+        .find(|kind| !matches!(kind.as_str(), "custom" | "builtin"))
+    {
         Some(kind) => Err(ApiError::invalid(format!("invalid filter: 'type'='{kind}'"))),
         None => Ok(()),
     }
@@ -70,7 +78,9 @@ fn old_enough(network: &Network, until: Option<Timestamp>) -> bool {
 
 fn matches(network: &Network, filters: &Filters) -> bool {
     let any = |key: &str, test: &dyn Fn(&str) -> bool| {
-        filters.get(key).is_none_or(|values| values.is_empty() || values.iter().any(|value| test(value)))
+        filters
+            .get(key)
+            .is_none_or(|values| values.is_empty() || values.iter().any(|value| test(value)))
     };
     any("driver", &|driver| network.driver.as_str() == driver)
         && any("id", &|id| network.id.as_str().contains(id))

@@ -5,17 +5,8 @@ use shoal_network::{EndpointView, Network, NetworkIpam, NetworkView, PoolSpec};
 
 /// A network; `whole` says with the containers in it.
 pub(super) fn render(view: &NetworkView, whole: bool) -> Value {
-    let Network {
-        id,
-        name,
-        created,
-        driver,
-        internal,
-        attachable,
-        ipam,
-        options,
-        labels,
-    } = &*view.network;
+    let Network { id, name, created, driver, internal, attachable, ipam, options, labels } =
+        &*view.network;
     let containers: Map<String, Value> = match whole {
         true => view.endpoints.iter().map(render_endpoint).collect(),
         false => Map::new(),

@@ -28,7 +28,8 @@ async fn list(State(front): App, query: Query) -> Result<Response> {
     let filters = query.filters()?;
     only(&filters, &["id", "name", "label", "engine.label", "node.label", "membership", "role"])?;
     check(&filters)?;
-    let nodes: Vec<_> = front.node.control()?.read(|store| store.nodes().cloned().collect()).await?;
+    let nodes: Vec<_> =
+        front.node.control()?.read(|store| store.nodes().cloned().collect()).await?;
     let wanted = nodes.iter().filter(|node| matches(node, &filters));
     Ok(body::ok(&wanted.map(|node| render_node(node)).collect()))
 }
@@ -48,7 +49,8 @@ async fn update(
     let version = read_version(&query, "node")?;
     let control = front.node.control()?;
     let node = control.read(move |store| store.find_node(&id)).await??;
-    let command = Command::UpdateNode { node: node.id.clone(), version, spec: document.into_domain()? };
+    let command =
+        Command::UpdateNode { node: node.id.clone(), version, spec: document.into_domain()? };
     control.execute(command).await?;
     Ok(body::empty())
 }

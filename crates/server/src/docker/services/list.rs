@@ -6,9 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 use shoal_cluster::Store;
-use shoal_model::swarm::{
-    NodeState, Service, ServiceMode, TaskState, UpdateState, UpdateStatus,
-};
+use shoal_model::swarm::{NodeState, Service, ServiceMode, TaskState, UpdateState, UpdateStatus};
 
 use super::super::body;
 use super::super::error::{ApiError, Result};

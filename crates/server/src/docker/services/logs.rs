@@ -108,7 +108,8 @@ fn render_details(line: &LogLine) -> String {
     ];
     details.extend(line.attrs.iter().cloned());
     details.sort();
-    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+    const ESCAPED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
     let pair = |(key, value): &(String, String)| {
         format!("{}={}", utf8_percent_encode(key, ESCAPED), utf8_percent_encode(value, ESCAPED))
     };

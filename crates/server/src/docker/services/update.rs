@@ -38,7 +38,9 @@ pub(super) async fn update(
             spec: Box::new(read_spec(&front, document, &headers)?),
             registry_auth_from: auth_from(&query)?,
         },
-        Some(other) => return Err(ApiError::invalid(format!("unrecognized rollback option {other}"))),
+        Some(other) => {
+            return Err(ApiError::invalid(format!("unrecognized rollback option {other}")));
+        }
     };
     control.execute(command).await?;
     let name = service.spec.annotations.name.as_str();

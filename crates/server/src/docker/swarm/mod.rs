@@ -117,7 +117,9 @@ async fn leave(State(front): App, query: Query) -> Result<Response> {
 async fn inspect(State(front): App) -> Result<Response> {
     let control = front.node.control()?;
     let cluster = control.read(|store| store.cluster().cloned()).await?;
-    let cluster = cluster.ok_or_else(|| ApiError::new(shoal_model::Kind::Unavailable, "the cluster has no settings yet"))?;
+    let cluster = cluster.ok_or_else(|| {
+        ApiError::new(shoal_model::Kind::Unavailable, "the cluster has no settings yet")
+    })?;
     let mut document = render_cluster(&cluster);
     let tokens = &cluster.root_ca.join_tokens;
     document["JoinTokens"] = json!({ "Worker": tokens.worker, "Manager": tokens.manager });
@@ -151,7 +153,8 @@ async fn new_token(control: &shoal_node::Control, wanted: bool) -> Result<Option
 /// `Invalid` when it is missing or no number.
 pub(super) fn read_version(query: &Query, what: &str) -> Result<Version> {
     let text = query.get("version").unwrap_or_default();
-    let version = text.parse().map_err(|_| ApiError::invalid(format!("invalid {what} version '{text}'")))?;
+    let version =
+        text.parse().map_err(|_| ApiError::invalid(format!("invalid {what} version '{text}'")))?;
     Ok(Version(version))
 }
 

@@ -105,8 +105,13 @@ impl ClusterDocument {
 
 impl RaftDocument {
     fn into_domain(self, defaults: &RaftConfig) -> Result<RaftConfig> {
-        let Self { snapshot_interval, keep_old_snapshots, slow_followers, election_tick, heartbeat_tick } =
-            self;
+        let Self {
+            snapshot_interval,
+            keep_old_snapshots,
+            slow_followers,
+            election_tick,
+            heartbeat_tick,
+        } = self;
         let tick = |tick: u64, name: &str| {
             u32::try_from(tick).map_err(|_| ApiError::invalid(format!("invalid {name}: {tick}")))
         };

@@ -81,7 +81,11 @@ impl ContainerDocument {
             tty: self.tty,
             open_stdin: self.open_stdin,
             read_only: self.read_only,
-            mounts: self.mounts.into_iter().map(MountDocument::into_domain).collect::<Result<_>>()?,
+            mounts: self
+                .mounts
+                .into_iter()
+                .map(MountDocument::into_domain)
+                .collect::<Result<_>>()?,
             stop_signal: self.stop_signal,
             stop_grace_period: grace.transpose()?,
             registry_auth: String::new(),
@@ -90,7 +94,8 @@ impl ContainerDocument {
             dns: self.dns.map(DnsDocument::into_domain),
             secrets: secrets.collect::<Result<_>>()?,
             configs: configs.collect::<Result<_>>()?,
-            isolation: self.isolation,
+            // The default, said or not, is the same to the swarm.
+            isolation: if self.isolation == "default" { String::new() } else { self.isolation },
             init: self.init,
             sysctls: self.sysctls,
             cap_add: self.cap_add,

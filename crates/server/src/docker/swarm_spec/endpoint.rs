@@ -50,7 +50,9 @@ impl PortDocument {
                 "" | "tcp" => PortProtocol::Tcp,
                 "udp" => PortProtocol::Udp,
                 "sctp" => PortProtocol::Sctp,
-                other => return Err(ApiError::invalid(format!("invalid protocol value {other:?}"))),
+                other => {
+                    return Err(ApiError::invalid(format!("invalid protocol value {other:?}")));
+                }
             },
             target_port: port(target)?,
             published_port: port(published)?,
@@ -73,7 +75,9 @@ pub(super) fn render_spec(spec: &EndpointSpec) -> Value {
 
 /// An endpoint as Docker shows it.
 pub(crate) fn render_endpoint(endpoint: Option<&Endpoint>) -> Value {
-    let Some(Endpoint { spec, ports, virtual_ips }) = endpoint else { return json!({ "Spec": {} }) };
+    let Some(Endpoint { spec, ports, virtual_ips }) = endpoint else {
+        return json!({ "Spec": {} });
+    };
     let mut document = json!({ "Spec": render_spec(spec) });
     set_list(&mut document, "Ports", ports.is_empty(), || ports.iter().map(render_port).collect());
     set_list(&mut document, "VirtualIPs", virtual_ips.is_empty(), || {

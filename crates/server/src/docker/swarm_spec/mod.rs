@@ -93,10 +93,7 @@ impl ServiceDocument {
     ///
     /// # Errors
     /// `Invalid`, naming the member that cannot be understood.
-    pub(crate) fn into_domain(
-        self,
-        network_name: &dyn Fn(&str) -> String,
-    ) -> Result<ServiceSpec> {
+    pub(crate) fn into_domain(self, network_name: &dyn Fn(&str) -> String) -> Result<ServiceSpec> {
         let Self { name, labels, mut task, mode, update, rollback, networks, endpoint } = self;
         // Before API 1.25 networks stood beside the task.
         if task.networks.is_empty() {
@@ -119,13 +116,21 @@ impl ModeDocument {
             Self { replicated: None, global: None, replicated_job: None, global_job: None } => {
                 Ok(ServiceMode::default())
             }
-            Self { replicated: Some(mode), global: None, replicated_job: None, global_job: None } => {
-                Ok(ServiceMode::Replicated { replicas: mode.replicas.unwrap_or(1) })
-            }
+            Self {
+                replicated: Some(mode),
+                global: None,
+                replicated_job: None,
+                global_job: None,
+            } => Ok(ServiceMode::Replicated { replicas: mode.replicas.unwrap_or(1) }),
             Self { replicated: None, global: Some(_), replicated_job: None, global_job: None } => {
                 Ok(ServiceMode::Global)
             }
-            Self { replicated: None, global: None, replicated_job: Some(mode), global_job: None } => {
+            Self {
+                replicated: None,
+                global: None,
+                replicated_job: Some(mode),
+                global_job: None,
+            } => {
                 let max_concurrent = mode.max_concurrent.unwrap_or(1);
                 let total_completions = mode.total_completions.unwrap_or(max_concurrent);
                 Ok(ServiceMode::ReplicatedJob { max_concurrent, total_completions })

@@ -75,7 +75,9 @@ fn read_kind(kind: &str) -> Result<MountKind> {
         "bind" => Ok(MountKind::Bind),
         "volume" => Ok(MountKind::Volume),
         "tmpfs" => Ok(MountKind::Tmpfs),
-        "npipe" | "cluster" | "image" => Err(ApiError::unsupported(format!("the mount type {kind:?}"))),
+        "npipe" | "cluster" | "image" => {
+            Err(ApiError::unsupported(format!("the mount type {kind:?}")))
+        }
         other => Err(ApiError::invalid(format!("invalid mount type {other:?}"))),
     }
 }

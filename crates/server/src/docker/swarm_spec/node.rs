@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use shoal_model::swarm::{
-    Annotations, Availability, ManagerStatus, Membership, Node, NodeDescription, NodeRole, NodeSpec,
-    Plugin, TlsDescription,
+    Annotations, Availability, ManagerStatus, Membership, Node, NodeDescription, NodeRole,
+    NodeSpec, Plugin, TlsDescription,
 };
 
 use super::super::error::{ApiError, Result};
@@ -63,7 +63,8 @@ pub(crate) fn read_availability(availability: &str) -> Result<Availability> {
 pub(crate) fn render_node(node: &Node) -> Value {
     let mut document = render_meta(node.id.as_str(), &node.meta);
     document["Spec"] = render_spec(&node.spec);
-    document["Description"] = node.description.as_ref().map_or_else(|| json!({}), render_description);
+    document["Description"] =
+        node.description.as_ref().map_or_else(|| json!({}), render_description);
     let mut status = json!({ "State": node.status.state.as_str(), "Addr": node.status.addr });
     super::set_text(&mut status, "Message", &node.status.message);
     document["Status"] = status;

@@ -72,7 +72,8 @@ impl LimitsDocument {
 impl ReservationsDocument {
     fn into_domain(self) -> Result<Resources> {
         let Self { nano_cpus, memory_bytes, generic } = self;
-        let generic = generic.into_iter().map(GenericDocument::into_domain).collect::<Result<_>>()?;
+        let generic =
+            generic.into_iter().map(GenericDocument::into_domain).collect::<Result<_>>()?;
         Ok(Resources { nano_cpus, memory_bytes, generic })
     }
 }
@@ -80,7 +81,9 @@ impl ReservationsDocument {
 impl GenericDocument {
     fn into_domain(self) -> Result<GenericResource> {
         match (self.named, self.discrete) {
-            (Some(NamedDocument { kind, value }), None) => Ok(GenericResource::Named { kind, value }),
+            (Some(NamedDocument { kind, value }), None) => {
+                Ok(GenericResource::Named { kind, value })
+            }
             (None, Some(DiscreteDocument { kind, value })) => {
                 Ok(GenericResource::Discrete { kind, value })
             }

@@ -40,8 +40,8 @@ impl TaskDocument {
         if !matches!(runtime.as_str(), "" | "container") {
             return Err(ApiError::unsupported(format!("the task runtime {runtime:?}")));
         }
-        let container = container
-            .ok_or_else(|| ApiError::invalid("the service has no ContainerSpec"))?;
+        let container =
+            container.ok_or_else(|| ApiError::invalid("the service has no ContainerSpec"))?;
         // Limits of processes stand in either place; the container's own wins.
         Ok(TaskSpec {
             container: container.into_domain()?,
@@ -49,7 +49,10 @@ impl TaskDocument {
             restart: restart.map(restart::RestartDocument::into_domain).transpose()?,
             placement: placement.map(placement::PlacementDocument::into_domain),
             log_driver: log_driver.map(DriverDocument::into_domain),
-            networks: networks.into_iter().map(|network| network.into_domain(network_name)).collect(),
+            networks: networks
+                .into_iter()
+                .map(|network| network.into_domain(network_name))
+                .collect(),
             force_update,
         })
     }

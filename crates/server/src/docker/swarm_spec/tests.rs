@@ -55,8 +55,10 @@ fn what_is_shown_can_be_sent_back() {
 
 #[test]
 fn the_smallest_service_is_one_replica() {
-    let spec = read(json!({"Name": "x", "TaskTemplate": {"ContainerSpec": {"Image": "i"}}})).expect("a spec");
+    let spec = read(json!({"Name": "x", "TaskTemplate": {"ContainerSpec": {"Image": "i"}}}))
+        .expect("a spec");
     assert_eq!(spec.mode, ServiceMode::Replicated { replicas: 1 });
+    assert_eq!(read(render_service_spec(&spec)).expect("the same"), spec);
 }
 
 #[test]
@@ -65,7 +67,10 @@ fn what_the_domain_has_not_is_refused_by_name() {
         (json!({"TaskTemplate": {"ContainerSpec": {"Image": "i", "Whatever": 1}}}), "Whatever"),
         (json!({"TaskTemplate": {"Runtime": "plugin", "PluginSpec": {"Name": "x"}}}), "PluginSpec"),
         (json!({"TaskTemplate": {"ContainerSpec": {"Mounts": [{"Type": "npipe"}]}}}), "npipe"),
-        (json!({"TaskTemplate": {"ContainerSpec": {}}, "Mode": {"Global": {}, "Replicated": {}}}), "mode"),
+        (
+            json!({"TaskTemplate": {"ContainerSpec": {}}, "Mode": {"Global": {}, "Replicated": {}}}),
+            "mode",
+        ),
     ] {
         let error = read(document).expect_err(name);
         assert!(error.message().contains(name), "{}", error.message());

@@ -24,7 +24,9 @@ impl UpdateDocument {
     pub(super) fn into_domain(self) -> Result<UpdateConfig> {
         let Self { parallelism, delay, failure_action, monitor, max_failure_ratio, order } = self;
         if !(0.0..=1.0).contains(&max_failure_ratio) {
-            return Err(ApiError::invalid("update-maxfailureratio cannot be less than 0 or bigger than 1"));
+            return Err(ApiError::invalid(
+                "update-maxfailureratio cannot be less than 0 or bigger than 1",
+            ));
         }
         let monitor = duration(monitor, "update-monitor")?;
         #[expect(clippy::cast_possible_truncation, reason = "a ratio between 0 and 1")]
@@ -59,7 +61,8 @@ fn read_order(order: &str) -> Result<UpdateOrder> {
 
 /// A roll-out as Docker shows it.
 pub(super) fn render_update(config: &UpdateConfig) -> Value {
-    let UpdateConfig { parallelism, delay, failure_action, monitor, max_failure_ratio, order } = config;
+    let UpdateConfig { parallelism, delay, failure_action, monitor, max_failure_ratio, order } =
+        config;
     let mut document = json!({
         "Parallelism": parallelism,
         "FailureAction": failure_action.as_str(),

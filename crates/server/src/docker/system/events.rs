@@ -52,12 +52,25 @@ async fn at(end: Option<tokio::time::Instant>) {
 
 fn read_filter(filters: &Filters) -> Result<EventFilter> {
     const KNOWN: &[&str] = &[
-        "event", "type", "container", "image", "label", "network", "volume", "scope", "daemon",
-        "node", "service", "secret", "config", "plugin",
+        "event",
+        "type",
+        "container",
+        "image",
+        "label",
+        "network",
+        "volume",
+        "scope",
+        "daemon",
+        "node",
+        "service",
+        "secret",
+        "config",
+        "plugin",
     ];
     only(filters, KNOWN)?;
-    let set =
-        |key: &str| -> BTreeSet<String> { filters.get(key).into_iter().flatten().cloned().collect() };
+    let set = |key: &str| -> BTreeSet<String> {
+        filters.get(key).into_iter().flatten().cloned().collect()
+    };
     Ok(EventFilter {
         event: set("event"),
         object: set("type"),

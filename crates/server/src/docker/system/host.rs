@@ -42,7 +42,9 @@ impl Host {
         Self {
             name: read("/proc/sys/kernel/hostname"),
             kernel: read("/proc/sys/kernel/osrelease"),
-            os: Some(fact("PRETTY_NAME")).filter(|name| !name.is_empty()).unwrap_or("Linux".to_owned()),
+            os: Some(fact("PRETTY_NAME"))
+                .filter(|name| !name.is_empty())
+                .unwrap_or("Linux".to_owned()),
             os_version: fact("VERSION_ID"),
             architecture: Platform::host().architecture,
             machine: std::env::consts::ARCH.to_owned(),

@@ -62,7 +62,8 @@ fn render(about: &About, host: &Host) -> Value {
         "GenericResources": null,
         "Warnings": null,
     });
-    if let (Value::Object(document), Value::Object(runtime)) = (&mut document, render_runtime(host)) {
+    if let (Value::Object(document), Value::Object(runtime)) = (&mut document, render_runtime(host))
+    {
         document.extend(runtime);
     }
     document
@@ -104,7 +105,8 @@ fn render_registries(insecure: &[String]) -> Value {
         indexes[host.as_str()] =
             json!({ "Name": host, "Mirrors": [], "Secure": false, "Official": false });
     }
-    let ranges: Vec<&str> = std::iter::once("127.0.0.0/8").chain(ranges.into_iter().map(String::as_str)).collect();
+    let ranges: Vec<&str> =
+        std::iter::once("127.0.0.0/8").chain(ranges.into_iter().map(String::as_str)).collect();
     json!({ "InsecureRegistryCIDRs": ranges, "IndexConfigs": indexes, "Mirrors": [] })
 }
 

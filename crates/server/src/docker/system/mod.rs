@@ -44,7 +44,10 @@ async fn ping(State(front): App, method: Method) -> Response {
     let headers = response.headers_mut();
     // The classic builder: what a CLI with buildx must not expect BuildKit of.
     headers.insert("Builder-Version", HeaderValue::from_static("1"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-store, must-revalidate"),
+    );
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     if let Ok(swarm) = HeaderValue::from_str(&swarm) {
         headers.insert(HeaderName::from_static("swarm"), swarm);

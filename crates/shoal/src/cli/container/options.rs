@@ -231,24 +231,24 @@ pub(in crate::cli) struct Options {
 #[derive(Debug, Default, Args)]
 pub(in crate::cli) struct Health {
     /// Command that tells whether it is well
-    #[arg(long = "health-cmd", value_name = "COMMAND")]
+    #[arg(id = "health-cmd", long = "health-cmd", value_name = "COMMAND")]
     pub(in crate::cli) command: Option<String>,
     /// Time between two checks
-    #[arg(long = "health-interval", value_name = "DURATION")]
+    #[arg(id = "health-interval", long = "health-interval", value_name = "DURATION")]
     pub(in crate::cli) interval: Option<String>,
     /// Time one check may take
-    #[arg(long = "health-timeout", value_name = "DURATION")]
+    #[arg(id = "health-timeout", long = "health-timeout", value_name = "DURATION")]
     pub(in crate::cli) timeout: Option<String>,
     /// Time after the start in which failures do not count
-    #[arg(long = "health-start-period", value_name = "DURATION")]
+    #[arg(id = "health-start-period", long = "health-start-period", value_name = "DURATION")]
     pub(in crate::cli) start_period: Option<String>,
     /// Time between two checks in that time
-    #[arg(long = "health-start-interval", value_name = "DURATION")]
+    #[arg(id = "health-start-interval", long = "health-start-interval", value_name = "DURATION")]
     pub(in crate::cli) start_interval: Option<String>,
     /// Failures in a row that make it unhealthy
-    #[arg(long = "health-retries", value_name = "NUMBER")]
+    #[arg(id = "health-retries", long = "health-retries", value_name = "NUMBER")]
     pub(in crate::cli) retries: Option<i64>,
     /// Switch the image's check off
-    #[arg(long = "no-healthcheck")]
+    #[arg(id = "no-healthcheck", long = "no-healthcheck")]
     pub(in crate::cli) off: bool,
 }
