@@ -113,15 +113,20 @@ pub(super) async fn resolve<W: Worker>(
     // A sink must not block: an event that finds no place is left out.
     let sink: ProgressSink = Arc::new(move |progress| drop(sender.try_send(progress)));
     let resolving = shared.worker.resolve(image, sink);
-    let forwarding = async {
-        while let Some(progress) = events.recv().await {
-            shared.order.send(index, Event::Pull(progress)).await?;
+    tokio::pin!(resolving);
+    let base = loop {
+        tokio::select! {
+            biased;
+            Some(progress) = events.recv() => {
+                shared.order.send(index, Event::Pull(progress)).await?;
+            }
+            // Others may hold the sink for longer: a pull is shared.
+            base = &mut resolving => break base,
         }
-        Ok::<(), BuildError>(())
     };
-    // The sink dies with the worker's future, which ends the forwarding.
-    let (base, forwarded) = tokio::join!(resolving, forwarding);
-    forwarded?;
+    while let Ok(progress) = events.try_recv() {
+        shared.order.send(index, Event::Pull(progress)).await?;
+    }
     let base = base?;
     Ok(State::image(&base.id, base.config, platform))
 }

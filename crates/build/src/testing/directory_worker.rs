@@ -14,7 +14,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use shoal_image::ProgressSink;
+use shoal_image::{Progress, ProgressSink};
 use shoal_model::{Digest, Kind, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -41,6 +41,15 @@ struct State {
     cache: BTreeMap<CacheKey, CachedStep>,
     ran: Vec<String>,
     snapshots: usize,
+    sinks: Vec<Sink>,
+}
+
+struct Sink(#[expect(dead_code, reason = "it is held, not used")] ProgressSink);
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sink")
+    }
 }
 
 /// A snapshot.
@@ -122,9 +131,12 @@ impl Worker for DirectoryWorker {
     async fn resolve(
         &self,
         image: ResolveImage,
-        _progress: ProgressSink,
+        progress: ProgressSink,
     ) -> Result<BaseImage, WorkerError> {
-        let state = self.lock();
+        progress(Progress::Status(format!("looked for {}", image.name)));
+        let mut state = self.lock();
+        // As a pull that is shared with others does.
+        state.sinks.push(Sink(progress));
         let found = state
             .images
             .get(&image.name)
