@@ -63,7 +63,8 @@ pub(crate) fn unpack(
     how: &Unpack,
 ) -> Result<(), ContextError> {
     let budget = Rc::new(Cell::new(HEADER_MAX_BYTES));
-    let mut archive = tar::Archive::new(Metered { inner: stream, budget: budget.clone() });
+    let mut archive =
+        tar::Archive::new(Metered { inner: stream, budget: budget.clone(), end_bytes: END_BYTES });
     archive.set_ignore_zeros(false);
     let mut entries = archive.entries().map_err(ContextError::Read)?;
     let mut state = Unpacked { bytes: 0, files: 0, directories: Vec::new() };
@@ -134,7 +135,12 @@ fn one<R: Read>(
             if let Some(error) = source.error {
                 return Err(ContextError::Read(error));
             }
-            written.map(|_| ())
+            match written {
+                Ok(bytes) if bytes < size => {
+                    return Err(ContextError::Read(io::ErrorKind::UnexpectedEof.into()));
+                }
+                other => other.map(|_| ()),
+            }
         }
         EntryType::Symlink | EntryType::Link => {
             let target = entry.link_name_bytes().ok_or_else(|| wrong("it links to nothing"))?;
@@ -283,11 +289,21 @@ impl<R: Read> Read for Source<'_, R> {
     }
 }
 
-/// Stops a header that never ends.
+/// Stops a header that never ends, and ends an archive that just stops.
+///
+/// The docker CLI sends such ones (`docker build -f -`): the last file is not
+/// filled up to its block, and the two blocks of zeros are missing. Between two
+/// files the end of the stream therefore reads as zeros.
 struct Metered<'a> {
     inner: &'a mut dyn Read,
+    /// What headers may still take; no limit inside of a file.
     budget: Rc<Cell<u64>>,
+    /// Zeros that may still be put at the end.
+    end_bytes: usize,
 }
+
+/// The rest of a block and the two blocks that end an archive.
+const END_BYTES: usize = 3 * 512;
 
 impl Read for Metered<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -297,9 +313,16 @@ impl Read for Metered<'_> {
         }
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.inner.read(&mut buffer[..most])?;
-        if left != u64::MAX {
-            self.budget.set(left - read as u64);
+        if left == u64::MAX {
+            return Ok(read);
         }
+        if read == 0 {
+            let zeros = most.min(self.end_bytes);
+            buffer[..zeros].fill(0);
+            self.end_bytes -= zeros;
+            return Ok(zeros);
+        }
+        self.budget.set(left - read as u64);
         Ok(read)
     }
 }

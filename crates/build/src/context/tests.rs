@@ -158,6 +158,19 @@ fn a_stream_that_breaks_off_leaves_nothing() {
     }
 }
 
+/// As `docker build -f -` sends it.
+#[test]
+fn an_archive_may_stop_behind_its_last_file() {
+    let place = Place::new();
+    let bytes = TarContext::new().file("a", "1").file("b", "12345").into_bytes();
+    for length in [2 * 512 + 512 + 5, 2 * 512 + 512 + 100, 4 * 512, 5 * 512] {
+        let context = place.receive(&bytes[..length]).unwrap();
+        assert_eq!(std::fs::read(context.path().join("b")).unwrap(), b"12345", "{length}");
+    }
+    let error = place.receive(&bytes[..2 * 512 + 512 + 4]).unwrap_err();
+    assert!(matches!(error, ContextError::Read(_)), "{error}");
+}
+
 #[test]
 fn ignored_files_are_gone() {
     let place = Place::new();
