@@ -120,6 +120,10 @@ fn reason(outer: &reqwest::Error) -> String {
             return format!("{stage}{}", IoCause(of));
         }
         let text = error.to_string();
+        if text.contains("dns error") {
+            let host = outer.url().and_then(|url| url.host_str().map(str::to_owned));
+            return format!("dial tcp: lookup {}: no such host", host.unwrap_or_default());
+        }
         // A plain HTTP server answers a TLS greeting with text.
         if text.contains("InvalidContentType") || text.contains("invalid content type") {
             return "http: server gave HTTP response to HTTPS client".into();

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use futures_util::{
@@ -22,7 +22,7 @@ use super::{
     registries::{check_platform, wanted},
 };
 use crate::{
-    Auth, Error, Progress, ProgressSink, PullOutcome, RemoteError, Result,
+    Auth, Error, LayerState, Progress, ProgressSink, PullOutcome, RemoteError, Result,
     manifest::{self, Descriptor, Document, Manifest},
     remote::{FetchedManifest, Session},
 };
@@ -37,10 +37,11 @@ const MAX_INDEX_DEPTH: u32 = 4;
 
 type Outcome = Result<PullOutcome, Arc<Error>>;
 type Flight = Shared<BoxFuture<'static, Outcome>>;
-type Sinks = Arc<Mutex<Vec<ProgressSink>>>;
 
-/// A pull under way, as long as somebody waits for it, and who is told.
-type Joined = (WeakShared<BoxFuture<'static, Outcome>>, Sinks);
+/// A pull under way, as long as somebody waits for it, and who is told. The
+/// sinks belong to the pull: they are dropped when it ends, which is how a
+/// listener at the other end of a channel learns that nothing more comes.
+type Joined = (WeakShared<BoxFuture<'static, Outcome>>, Weak<Mutex<Vec<ProgressSink>>>);
 
 /// Pulls under way.
 #[derive(Default)]
@@ -86,22 +87,22 @@ impl Inner {
             flight.upgrade().is_some_and(|flight| flight.peek().is_none())
         });
         if let Some((flight, sinks)) = flights.get(&key)
-            && let Some(flight) = flight.upgrade()
+            && let (Some(flight), Some(sinks)) = (flight.upgrade(), sinks.upgrade())
         {
             sinks.lock().unwrap_or_else(PoisonError::into_inner).push(progress);
             return flight;
         }
-        let sinks: Sinks = Arc::new(Mutex::new(vec![progress]));
-        let to_all = sinks.clone();
+        let sinks = Arc::new(Mutex::new(vec![progress]));
+        let joined = Arc::downgrade(&sinks);
         let sink: ProgressSink = Arc::new(move |event: Progress| {
-            for sink in to_all.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            for sink in sinks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 sink(event.clone());
             }
         });
         let pull = Pull { store: self.clone(), key: key.clone(), sink };
         let flight = async move { pull.run().await.map_err(Arc::new) }.boxed().shared();
         if let Some(weak) = flight.downgrade() {
-            flights.insert(key, (weak, sinks));
+            flights.insert(key, (weak, joined));
         }
         flight
     }
@@ -188,14 +189,19 @@ impl Pull {
         image: &Manifest,
         lease: &Lease,
     ) -> Result<bool> {
+        if self.is_here(&image.config.digest, diff_ids, lease) {
+            return Ok(false);
+        }
         let mut seen = HashSet::new();
         let work: Vec<_> = diff_ids
             .iter()
             .zip(&image.layers)
             .filter(|(diff_id, _)| seen.insert(*diff_id))
             .collect();
-        for (_, layer) in &work {
-            fetch::tell(&self.sink, layer, crate::LayerState::PullingFsLayer, 0);
+        for (diff_id, layer) in &work {
+            if self.store.hold_if_present(diff_id, lease).is_none() {
+                fetch::tell(&self.sink, layer, LayerState::PullingFsLayer, 0);
+            }
         }
         let mut fetches: Vec<BoxFuture<'_, Result<bool>>> = Vec::with_capacity(work.len());
         for (diff_id, layer) in work {
@@ -213,6 +219,12 @@ impl Pull {
         let fetched: Vec<bool> =
             stream::iter(fetches).buffer_unordered(PARALLEL_DOWNLOADS).try_collect().await?;
         Ok(fetched.contains(&true))
+    }
+
+    /// The whole image was here before; the lease holds its layers.
+    fn is_here(&self, id: &Digest, diff_ids: &[Digest], lease: &Lease) -> bool {
+        let known = self.store.state().index.images.contains_key(id);
+        known && diff_ids.iter().all(|layer| self.store.hold_if_present(layer, lease).is_some())
     }
 
     /// The image appears.

@@ -211,6 +211,22 @@ async fn a_second_pull_fetches_no_layer_and_many_at_once_fetch_one() {
     assert!(!fake.requests().contains(&blob));
 }
 
+/// Servers render events from a channel, and know by its end that the work is
+/// over.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_anything_after_the_end() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let fake = Fake::start().await;
+    fake.add_image(&[("a", b"1")]);
+    for wanted in [fake.name(), name(&format!("{}/x:missing", fake.address))] {
+        let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+        let sink: crate::ProgressSink = Arc::new(move |event| drop(sender.send(event)));
+        let _ = store.pull(&wanted, &Auth::Anonymous, None, sink).await;
+        while events.recv().await.is_some() {}
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn content_that_lies_is_refused_and_leaves_nothing() {
     let root = tempfile::tempdir().unwrap();
