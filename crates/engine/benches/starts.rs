@@ -13,10 +13,14 @@ use std::time::{Duration, Instant};
 
 use shoal_engine::domain::{CreateContainer, NetworkMode, StopOptions, WaitCondition};
 
+use shoal_model::ContainerId;
+
 use bed::{Daemon, on_node, shell};
 
 /// Runs of one container each.
 const RUNS: usize = 60;
+/// Containers of the promise about memory.
+const MANY: usize = 500;
 /// Containers started at once.
 const CROWD: usize = 100;
 
@@ -57,6 +61,13 @@ fn main() {
     }
 }
 
+/// Resident memory of this process, which is the daemon here, in MiB.
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
 async fn one(daemon: &Daemon, mode: NetworkMode) -> [Duration; 5] {
     let containers = daemon.containers();
     let mut request: CreateContainer = shell("");
@@ -77,17 +88,21 @@ async fn one(daemon: &Daemon, mode: NetworkMode) -> [Duration; 5] {
     [created - begin, started - created, ended - started, removed - ended, removed - begin]
 }
 
+/// Starts so many containers at once.
+async fn up(daemon: &Daemon, count: usize) -> Vec<ContainerId> {
+    let starts = (0..count).map(|_| async {
+        let request = shell("trap 'exit 0' TERM; sleep 1000 & wait");
+        let id = daemon.containers().create(request).await.unwrap().id;
+        daemon.containers().start(id.as_str()).await.unwrap();
+        id
+    });
+    futures_util::future::join_all(starts).await
+}
+
 async fn crowd(daemon: &Daemon) -> [Duration; 3] {
     let containers = daemon.containers();
     let begin = Instant::now();
-    let starts = (0..CROWD).map(|_| async {
-        let mut request = shell("trap 'exit 0' TERM; sleep 1000 & wait");
-        request.host.auto_remove = false;
-        let id = containers.create(request).await.unwrap().id;
-        containers.start(id.as_str()).await.unwrap();
-        id
-    });
-    let ids = futures_util::future::join_all(starts).await;
+    let ids = up(daemon, CROWD).await;
     let started = Instant::now();
     // Each heeds the signal once its shell is there.
     for id in &ids {

@@ -77,7 +77,7 @@ impl Node {
 /// Starts in flight per processor. A start waits for the kernel more than it computes
 /// (see the `starts` bench): with less the processors idle, with more the waits only
 /// move into the kernel's locks.
-const STARTS_PER_PROCESSOR: usize = 4;
+const STARTS_PER_PROCESSOR: usize = 2;
 
 /// Bytes of memory of this machine.
 pub(crate) fn machine_memory_bytes() -> u64 {

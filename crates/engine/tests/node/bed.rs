@@ -124,8 +124,14 @@ impl Bed {
     fn clear(&self) {
         let layout = Layout::detect().unwrap();
         if let Ok(cgroup) = Cgroup::at(&layout, format!("/{}", self.cgroup_parent)) {
-            let _ = cgroup.kill_all();
-            let _ = cgroup.remove();
+            // Shims remove the same at the same time.
+            for _ in 0..50 {
+                let _ = cgroup.kill_all();
+                if cgroup.remove().is_ok() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
         }
     }
 

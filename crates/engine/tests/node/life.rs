@@ -112,6 +112,16 @@ fn rm_removes_it_after_its_exit_and_waiters_are_told() {
         assert_eq!(wait.done().await.exit_code, 3);
         assert!(daemon.containers().inspect(id.as_str()).is_err());
         assert!(!bed.root().join("containers").join(id.as_str()).exists());
+
+        // One that cannot be started goes, too.
+        let mut request = shell("");
+        request.config.cmd = Some(vec!["no-such-program".into()]);
+        request.host.auto_remove = true;
+        let id = daemon.containers().create(request).await.unwrap().id;
+        let wait = daemon.containers().wait(id.as_str(), WaitCondition::Removed).unwrap();
+        assert!(daemon.containers().start(id.as_str()).await.is_err());
+        assert_eq!(wait.done().await.exit_code, 127);
+        assert!(daemon.containers().inspect(id.as_str()).is_err());
         daemon.close().await;
     });
 }
