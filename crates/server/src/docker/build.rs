@@ -20,10 +20,11 @@ use tokio::sync::mpsc;
 use super::body;
 use super::error::{ApiError, Result};
 use super::front::{App, Front, SharedFront};
-use super::images::{blocking_reader, read_platform};
+use super::images::read_platform;
 use super::progress;
 use super::query::Query;
 use super::registry_auth;
+use super::upload::Upload;
 
 /// Events of a build that may wait for a slow client; then the build waits.
 const EVENTS: usize = 256;
@@ -61,7 +62,7 @@ async fn build(
     let request = read_request(&query)?;
     let auth = BuildAuth(registry_auth::all_from_headers(&headers)?);
     let quiet = query.flag("q");
-    let reader = blocking_reader(body);
+    let reader = Upload::new(body, &front.tasks);
     let build = front
         .blocking(move |front| {
             let under = front.about.root.join("tmp");

@@ -28,6 +28,7 @@ mod swarm_spec;
 mod system;
 mod tasks;
 mod time;
+mod upload;
 mod version;
 mod volumes;
 mod wire;

@@ -85,31 +85,36 @@ mod tests {
             "Tty": true, "OpenStdin": true, "StdinOnce": true, "Env": null, "Cmd": ["sh"],
             "Image": "busybox", "Volumes": {}, "WorkingDir": "", "Entrypoint": null,
             "OnBuild": null, "Labels": {},
-            "HostConfig": {
-                "Binds": ["/a:/b"], "ContainerIDFile": "", "LogConfig": {"Type": "", "Config": {}},
-                "NetworkMode": "default",
-                "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]},
-                "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}, "AutoRemove": false,
-                "VolumeDriver": "", "VolumesFrom": null, "ConsoleSize": [24, 80], "CapAdd": null,
-                "CapDrop": null, "CgroupnsMode": "", "Dns": [], "DnsOptions": [], "DnsSearch": [],
-                "ExtraHosts": null, "GroupAdd": null, "IpcMode": "", "Cgroup": "", "Links": null,
-                "OomScoreAdj": 0, "PidMode": "", "Privileged": false, "PublishAllPorts": false,
-                "ReadonlyRootfs": false, "SecurityOpt": null, "UTSMode": "", "UsernsMode": "",
-                "ShmSize": 0, "Isolation": "", "CpuShares": 0, "Memory": 0, "NanoCpus": 0,
-                "CgroupParent": "", "BlkioWeight": 0, "BlkioWeightDevice": [],
-                "BlkioDeviceReadBps": [], "BlkioDeviceWriteBps": [], "CpuPeriod": 0,
-                "CpuQuota": 0, "CpuRealtimePeriod": 0, "CpusetCpus": "", "Devices": [],
-                "DeviceCgroupRules": null, "DeviceRequests": null, "MemoryReservation": 0,
-                "MemorySwap": 0, "MemorySwappiness": -1, "OomKillDisable": false, "PidsLimit": 0,
-                "Ulimits": [], "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0,
-                "IOMaximumBandwidth": 0, "MaskedPaths": null, "ReadonlyPaths": null,
-            },
+            "HostConfig": cli_host_document(),
             "NetworkingConfig": {"EndpointsConfig": {"default": {
                 "IPAMConfig": null, "Links": null, "Aliases": null, "MacAddress": "",
                 "NetworkID": "", "EndpointID": "", "Gateway": "", "IPAddress": "",
                 "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "",
                 "GlobalIPv6PrefixLen": 0, "DNSNames": null, "DriverOpts": null, "GwPriority": 0}}},
         })
+    }
+
+    fn cli_host_document() -> Value {
+        serde_json::from_str(
+            r#"{ "Binds": ["/a:/b"], "ContainerIDFile": "", "LogConfig": {"Type": "", "Config":
+                {}}, "NetworkMode": "default", "PortBindings": {"80/tcp": [{"HostIp": "",
+                "HostPort": "8080"}]}, "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+                "AutoRemove": false, "VolumeDriver": "", "VolumesFrom": null, "ConsoleSize": [24,
+                80], "CapAdd": null, "CapDrop": null, "CgroupnsMode": "", "Dns": [],
+                "DnsOptions": [], "DnsSearch": [], "ExtraHosts": null, "GroupAdd": null,
+                "IpcMode": "", "Cgroup": "", "Links": null, "OomScoreAdj": 0, "PidMode": "",
+                "Privileged": false, "PublishAllPorts": false, "ReadonlyRootfs": false,
+                "SecurityOpt": null, "UTSMode": "", "UsernsMode": "", "ShmSize": 0, "Isolation":
+                "", "CpuShares": 0, "Memory": 0, "NanoCpus": 0, "CgroupParent": "",
+                "BlkioWeight": 0, "BlkioWeightDevice": [], "BlkioDeviceReadBps": [],
+                "BlkioDeviceWriteBps": [], "CpuPeriod": 0, "CpuQuota": 0, "CpuRealtimePeriod": 0,
+                "CpusetCpus": "", "Devices": [], "DeviceCgroupRules": null, "DeviceRequests":
+                null, "MemoryReservation": 0, "MemorySwap": 0, "MemorySwappiness": -1,
+                "OomKillDisable": false, "PidsLimit": 0, "Ulimits": [], "CpuCount": 0,
+                "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0, "MaskedPaths":
+                null, "ReadonlyPaths": null}"#,
+        )
+        .expect("JSON")
     }
 
     #[test]

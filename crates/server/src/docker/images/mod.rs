@@ -25,7 +25,6 @@ use shoal_model::Kind;
 pub(super) use list::read_bool;
 pub(super) use list::render as render_entry;
 pub(super) use pull::read_platform;
-pub(super) use transfer::blocking_reader;
 
 use super::error::{ApiError, Result};
 use super::front::{App, SharedFront};

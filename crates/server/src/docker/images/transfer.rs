@@ -1,22 +1,22 @@
 //! Images as archives: save, load, import.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use futures_util::TryStreamExt;
 use serde_json::json;
 use shoal_engine::events::ObjectType;
 use shoal_image::{ImportOptions, Progress};
 use shoal_model::Reference;
-use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
+use tokio_util::io::{ReaderStream, SyncIoBridge};
 
 use super::super::body;
 use super::super::error::{ApiError, Result};
 use super::super::front::{App, SharedFront};
 use super::super::progress::{Queue, respond};
 use super::super::query::Query;
+use super::super::upload::Upload;
 use super::changes;
 use super::pull::read_platform;
 use super::tag::target;
@@ -74,7 +74,7 @@ pub(super) async fn load(State(front): App, query: Query, body: Body) -> Result<
             sink(event);
         }
     });
-    let reader = blocking_reader(body);
+    let reader = Upload::new(body, &front.tasks);
     respond(queue, async move {
         let images = front.blocking(move |front| front.images.load(reader, sink)).await?;
         for image in images {
@@ -104,7 +104,7 @@ pub(super) async fn import(
         platform: query.get("platform").map(read_platform).transpose()?,
         created: front.now(),
     };
-    let reader = blocking_reader(body);
+    let reader = Upload::new(body, &front.tasks);
     let work = move |front: &super::super::front::Front| {
         front.images.import(reader, options, target.as_ref())
     };
@@ -112,12 +112,4 @@ pub(super) async fn import(
     front.tell(ObjectType::Image, "import", image.id.as_str(), &[("name", image.id.as_str())]);
     let line = json!({ "status": image.id.as_str() });
     Ok(body::lines(futures_util::stream::iter([line])))
-}
-
-/// A request's body for a thread that blocks while it reads.
-pub(crate) fn blocking_reader(body: Body) -> impl Read + Send + 'static {
-    let stream = body.into_data_stream().map_err(io::Error::other);
-    let stream: std::pin::Pin<Box<dyn futures_util::Stream<Item = io::Result<Bytes>> + Send>> =
-        Box::pin(stream);
-    SyncIoBridge::new(StreamReader::new(stream))
 }

@@ -48,6 +48,9 @@ fn what_is_shown_can_be_sent_back() {
     }))
     .expect("a spec");
     let shown = render_service_spec(&spec);
+    let typed: bollard_stubs::models::ServiceSpec =
+        serde_json::from_value(shown.clone()).expect("Docker's own type");
+    assert_eq!(typed.name.as_deref(), Some("web"));
     assert_eq!(read(shown.clone()).expect("the same"), spec);
     assert_eq!(shown["TaskTemplate"]["ContainerSpec"]["Mounts"][2]["TmpfsOptions"]["Mode"], 448);
     assert_eq!(shown["Mode"]["Replicated"]["Replicas"], 50);

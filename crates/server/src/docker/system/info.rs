@@ -145,3 +145,27 @@ fn render_peer(peer: &ManagerPeer) -> Value {
     let ManagerPeer { node_id, addr } = peer;
     json!({ "NodeID": node_id, "Addr": addr })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_has_dockers_type() {
+        let about = About {
+            version: "1".into(),
+            insecure_registries: vec!["10.0.0.0/8".into(), "x:5000".into()],
+            ..About::default()
+        };
+        let mut shown = render(&about, &Host::read());
+        shown["Swarm"] = render_swarm(&SwarmInfo::default());
+        let typed: bollard_stubs::models::SystemInfo =
+            serde_json::from_value(shown).expect("Docker's own type");
+        let registries = typed.registry_config.expect("registries");
+        assert_eq!(
+            registries.insecure_registry_cidrs.expect("ranges"),
+            ["127.0.0.0/8", "10.0.0.0/8"]
+        );
+        assert!(registries.index_configs.expect("hosts").contains_key("x:5000"));
+    }
+}
