@@ -14,8 +14,11 @@ use shoal_image::{Store, StoreConfig, no_progress};
 use shoal_model::{Platform, Reference, Signal, Timestamp, units};
 use shoal_runtime::protocol::{Decoder, FrameKind};
 
+/// Something that takes any bytes.
+pub type Reader = fn(&[u8]);
+
 /// A name for each reader, for those who go through all of them.
-pub const READERS: [(&str, fn(&[u8])); 9] = [
+pub const READERS: [(&str, Reader); 9] = [
     ("dockerfile", dockerfile),
     ("dockerignore", dockerignore),
     ("expansion", expansion),

@@ -2,6 +2,7 @@
 //! targets call, in the ordinary test run.
 
 #[path = "../../../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "it is a library where the fuzz targets use it")]
 mod readers;
 
 use proptest::prelude::*;
