@@ -115,17 +115,18 @@ async fn a_build_reads_like_dockers_and_gives_its_configuration() {
     let outcome = bench
         .build_with(
             context,
-            "FROM busybox\nWORKDIR /app\nCOPY spider.py .\nENV A=1 B=\"x y\"\nRUN echo built $A; echo oops >&2\nEXPOSE 80 53/udp\nVOLUME /data\nCMD [\"python\", \"spider.py\"]\n",
+            "FROM busybox\nWORKDIR /app\nCOPY spider.py .\nENV A=1 B=\"x y\"\nRUN echo built $A\nRUN echo oops >&2\nEXPOSE 80 53/udp\nVOLUME /data\nCMD [\"python\", \"spider.py\"]\n",
         )
         .await;
     let config = outcome.config();
     assert_eq!(
         outcome.text,
-        "Step 1/8 : FROM busybox\n ---> ID\nStep 2/8 : WORKDIR /app\n ---> ID\n\
-         Step 3/8 : COPY spider.py .\n ---> ID\nStep 4/8 : ENV A=1 B=\"x y\"\n ---> ID\n\
-         Step 5/8 : RUN echo built $A; echo oops >&2\nbuilt 1\n\u{1b}[91moops\n\u{1b}[0m ---> ID\n\
-         Step 6/8 : EXPOSE 80 53/udp\n ---> ID\nStep 7/8 : VOLUME /data\n ---> ID\n\
-         Step 8/8 : CMD [\"python\", \"spider.py\"]\n ---> ID\nSuccessfully built ID\n\
+        "Step 1/9 : FROM busybox\n ---> ID\nStep 2/9 : WORKDIR /app\n ---> ID\n\
+         Step 3/9 : COPY spider.py .\n ---> ID\nStep 4/9 : ENV A=1 B=\"x y\"\n ---> ID\n\
+         Step 5/9 : RUN echo built $A\nbuilt 1\n ---> ID\n\
+         Step 6/9 : RUN echo oops >&2\n\u{1b}[91moops\n\u{1b}[0m ---> ID\n\
+         Step 7/9 : EXPOSE 80 53/udp\n ---> ID\nStep 8/9 : VOLUME /data\n ---> ID\n\
+         Step 9/9 : CMD [\"python\", \"spider.py\"]\n ---> ID\nSuccessfully built ID\n\
          Successfully tagged spider:0.01\n"
     );
     let run = &config.config;
@@ -145,7 +146,8 @@ async fn a_build_reads_like_dockers_and_gives_its_configuration() {
         [
             ("/bin/sh -c #(nop) WORKDIR /app", false),
             ("/bin/sh -c #(nop)  ENV A=1 B=x y", true),
-            ("/bin/sh -c echo built $A; echo oops >&2", true),
+            ("/bin/sh -c echo built $A", true),
+            ("/bin/sh -c echo oops >&2", true),
             ("/bin/sh -c #(nop)  EXPOSE 53/udp 80", true),
             ("/bin/sh -c #(nop)  VOLUME [/data]", true),
             ("/bin/sh -c #(nop)  CMD [\"python\" \"spider.py\"]", true),
