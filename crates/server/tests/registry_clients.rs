@@ -1,4 +1,5 @@
 //! The registry with real clients on loopback: our own image store, and skopeo.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::{
     net::SocketAddr,
