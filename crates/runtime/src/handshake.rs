@@ -24,12 +24,16 @@
 use std::{
     io::{self, IoSlice},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
+        socket_with, socketpair,
+    },
 };
 
 use crate::protocol::{Failure, Reason};
@@ -72,7 +76,24 @@ pub(crate) fn pair() -> io::Result<(ShimEnd, ProcessEnd)> {
     Ok((ShimEnd(a), ProcessEnd(b)))
 }
 
+/// A listening socket with a name, for a start by somebody who comes later.
+pub(crate) fn gate(path: &Path) -> io::Result<OwnedFd> {
+    let socket =
+        socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    listen(&socket, 1)?;
+    Ok(socket)
+}
+
 impl ShimEnd {
+    /// Goes to the gate at `path`.
+    pub(crate) fn connect(path: &Path) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Ok(Self(socket))
+    }
+
     /// Says that the control group has been joined.
     pub(crate) fn joined(&self) -> io::Result<()> {
         send(&self.0, &[JOINED], None)
@@ -128,6 +149,11 @@ impl ShimEnd {
 }
 
 impl ProcessEnd {
+    /// Waits for somebody at the gate.
+    pub(crate) fn accept(gate: &OwnedFd) -> io::Result<Self> {
+        Ok(Self(accept_with(gate, SocketFlags::CLOEXEC)?))
+    }
+
     /// Hands over the master side of the terminal.
     pub(crate) fn terminal(&self, master: BorrowedFd<'_>) -> io::Result<()> {
         send(&self.0, &[TERMINAL], Some(master))

@@ -16,6 +16,8 @@ pub mod command_line;
 mod handshake;
 mod init;
 pub mod launch;
+mod making;
+mod oci;
 mod plan;
 pub mod protocol;
 pub mod seccomp;

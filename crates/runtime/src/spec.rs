@@ -70,6 +70,7 @@ section!(
         hostname: Option<String>,
         domainname: Option<String>,
         hooks: Present,
+        annotations: serde_json::Value,
         linux: Linux,
         solaris: Present,
         windows: Present,

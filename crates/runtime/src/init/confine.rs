@@ -23,6 +23,7 @@ pub(super) fn confine(
     confinement: &Confinement,
     identity: &Identity,
     mask: Option<u32>,
+    dies_with_maker: bool,
 ) -> Result<(), Failure> {
     for limit in &confinement.rlimits {
         set_rlimit(limit, confinement.rlimits_lenient)?;
@@ -37,9 +38,11 @@ pub(super) fn confine(
         load(confinement.seccomp.as_deref())?;
     }
     become_user(confinement, identity)?;
-    // The program goes with its shim. Changing the user would reset this.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(failed("parent death signal"))?;
+    if dies_with_maker {
+        // The program goes with its shim. Changing the user would reset this.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(failed("parent death signal"))?;
+    }
     if confinement.no_new_privileges {
         load(confinement.seccomp.as_deref())?;
     }

@@ -1,10 +1,6 @@
 //! The first process of a container, step by step.
 
-use std::{
-    convert::Infallible,
-    io,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::os::fd::{AsFd, OwnedFd};
 
 use shoal_sys::{
     cgroup::Cgroup,
@@ -13,13 +9,18 @@ use shoal_sys::{
     root::Root,
 };
 
-use super::{cgroups, command, confine, devices, failed, give_up, identity, masks, mounts, rootfs};
+use super::{
+    cgroups,
+    command::{self, Command},
+    confine, devices, failed, give_up, identity, masks, mounts, rootfs,
+};
 use super::{install, new_session, stdio::ProcessStdio, sysctl, terminal};
 use crate::{
     bundle::Bundle,
     handshake::ProcessEnd,
     plan::{MountKind, MountPlan, Placement, Plan},
     protocol::Failure,
+    user::Identity,
 };
 
 /// Everything the process brings from the shim.
@@ -33,19 +34,54 @@ pub(crate) struct Ingredients<'a> {
     /// Pipes; `None`: a terminal is to be made.
     pub(crate) stdio: Option<ProcessStdio>,
     pub(crate) socket: ProcessEnd,
+    /// A listening socket on which the start is waited for instead. Then the
+    /// process outlives who made it.
+    pub(crate) gate: Option<OwnedFd>,
 }
 
 /// Becomes the container's first process. Does not return.
 pub(crate) fn container(ingredients: Ingredients<'_>) -> ! {
-    let socket = &ingredients.socket;
-    match run(&ingredients) {
-        Ok(never) => match never {},
+    let Ingredients { plan, socket, gate, .. } = &ingredients;
+    let (command, identity) = match prepare(&ingredients) {
+        Ok(prepared) => prepared,
         Err(failure) => give_up(socket, &failure),
+    };
+    let opened;
+    let socket = match gate {
+        None => {
+            // A closed socket: the container was given up, or the shim is gone.
+            if socket.wait_go().is_err() {
+                process::exit_now(super::UNTOLD);
+            }
+            socket
+        }
+        Some(gate) => {
+            opened = wait_at(gate);
+            &opened
+        }
+    };
+    let confinement = &plan.process.confinement;
+    let failure = confine::confine(confinement, &identity, plan.process.umask, gate.is_none())
+        .map_or_else(|failure| failure, |()| command.execute());
+    give_up(socket, &failure)
+}
+
+/// Waits for somebody who says that the program may run, and can be told if it
+/// does not.
+fn wait_at(gate: &OwnedFd) -> ProcessEnd {
+    loop {
+        match ProcessEnd::accept(gate) {
+            Ok(socket) if socket.wait_go().is_ok() => return socket,
+            // One that came and went; the next may mean it.
+            Ok(_) => {}
+            Err(_) => process::exit_now(super::UNTOLD),
+        }
     }
 }
 
-fn run(ingredients: &Ingredients<'_>) -> Result<Infallible, Failure> {
-    let Ingredients { bundle, plan, cgroup, join, stdio, socket } = ingredients;
+/// Everything up to giving up privileges and executing.
+fn prepare(ingredients: &Ingredients<'_>) -> Result<(Command, Identity), Failure> {
+    let Ingredients { bundle, plan, cgroup, join, stdio, socket, .. } = ingredients;
     for (fd, namespaces) in join {
         process::join(fd.as_fd(), *namespaces).map_err(failed("joining a namespace"))?;
     }
@@ -80,19 +116,7 @@ fn run(ingredients: &Ingredients<'_>) -> Result<Infallible, Failure> {
     stdio.give_to(identity.uid);
     install(stdio)?;
     socket.ready().map_err(failed("reporting"))?;
-    wait_go(socket)?;
-    confine::confine(&plan.process.confinement, &identity, plan.process.umask)?;
-    Err(command.execute())
-}
-
-/// A closed socket: the container was given up, or the shim is gone.
-fn wait_go(socket: &ProcessEnd) -> Result<(), Failure> {
-    match socket.wait_go() {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            process::exit_now(super::UNTOLD)
-        }
-        other => other.map_err(failed("waiting for the start")),
-    }
+    Ok((command, identity))
 }
 
 /// The root file system with all mounts but the control groups', not yet entered.

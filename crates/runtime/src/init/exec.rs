@@ -26,6 +26,8 @@ pub(crate) struct ExecIngredients<'a> {
     /// Pipes; `None`: a terminal is to be made.
     pub(crate) stdio: Option<ProcessStdio>,
     pub(crate) socket: ProcessEnd,
+    /// End with the process that made it.
+    pub(crate) dies_with_maker: bool,
 }
 
 /// Becomes a further process of a container. Does not return.
@@ -38,7 +40,7 @@ pub(crate) fn exec(ingredients: ExecIngredients<'_>) -> ! {
 }
 
 fn run(ingredients: &ExecIngredients<'_>) -> Result<Infallible, Failure> {
-    let ExecIngredients { process, init, namespaces, stdio, socket } = ingredients;
+    let ExecIngredients { process, init, namespaces, stdio, socket, dies_with_maker } = ingredients;
     // The control group first: a cgroup namespace begins where its maker stands.
     socket.wait_joined().map_err(failed("waiting for the control group"))?;
     process::join(*init, namespaces.with(Namespaces::MOUNT))
@@ -62,6 +64,6 @@ fn run(ingredients: &ExecIngredients<'_>) -> Result<Infallible, Failure> {
     install(stdio)?;
     socket.ready().map_err(failed("reporting"))?;
     socket.wait_go().map_err(failed("waiting for the start"))?;
-    confine::confine(&process.confinement, &identity, process.umask)?;
+    confine::confine(&process.confinement, &identity, process.umask, *dies_with_maker)?;
     Err(command.execute())
 }

@@ -14,6 +14,16 @@ pub(crate) enum ProcessStdio {
 }
 
 impl ProcessStdio {
+    /// The calling process's own three.
+    pub(crate) fn inherited() -> std::io::Result<Self> {
+        let copy = |end: BorrowedFd<'_>| end.try_clone_to_owned();
+        Ok(Self::Pipes {
+            input: copy(rustix::stdio::stdin())?,
+            output: copy(rustix::stdio::stdout())?,
+            errors: copy(rustix::stdio::stderr())?,
+        })
+    }
+
     pub(super) fn ends(&self) -> [BorrowedFd<'_>; 3] {
         match self {
             Self::Pipes { input, output, errors } => {

@@ -50,7 +50,7 @@ impl Shim {
     fn give_up_if_abandoned(&mut self) {
         let alone = self.has_no_clients() && self.alone_since.elapsed() >= ABANDONED_AFTER;
         if alone && let Phase::Created { init, .. } = &self.container.phase {
-            super::create::abandon(init);
+            crate::making::abandon(init);
             let failure = Failure::new(Reason::Timeout, "it was made and never started");
             self.container.set_ending(Err(failure));
         }

@@ -2,21 +2,19 @@
 
 use std::os::fd::AsFd;
 
-use shoal_sys::process::{Child, Ended, Forked, Namespaces, fork_into};
+use shoal_sys::process::{Child, Ended};
 
 use super::{
     Owner, Shim,
     connection::{Connection, StreamOwner, Subscription},
     container::Phase,
-    create::{ChildrenElsewhere, Newborn, abandon, accompany, failed},
     io_ends::ShimIo,
     now,
     requests::conflict,
 };
 use crate::{
     bundle::ExitRecord,
-    handshake::{self, Message},
-    init::{self, ExecIngredients},
+    making::{self, Target, failed},
     plan::{ProcessPlan, UserChoice},
     protocol::{ExecRequest, Failure, Reason, Reply},
 };
@@ -76,47 +74,22 @@ impl Shim {
         let made = self.container.made.as_ref();
         let made = made.ok_or_else(|| conflict("the container is not running"))?;
         let plan = exec_plan(&made.process, request)?;
-        let cgroup = made.cgroup.as_ref();
-        let unified = cgroup
-            .map(|c| c.open_for_clone())
-            .transpose()
-            .map_err(failed("control group"))?
-            .flatten();
         let (io, stdio) = if plan.terminal {
             (None, None)
         } else {
             let (io, stdio) = ShimIo::pipes(request.stdin).map_err(failed("pipes"))?;
             (Some(io), Some(stdio))
         };
-        let (socket, theirs) = handshake::pair().map_err(failed("socket pair"))?;
-        let elsewhere = ChildrenElsewhere::enter(init.pidfd.as_fd())?;
-        let forked = fork_into(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd));
-        let child = match forked.map_err(failed("new process"))? {
-            Forked::Parent(child) => child,
-            Forked::Child => {
-                drop(socket);
-                init::exec(ExecIngredients {
-                    process: &plan,
-                    init: init.pidfd.as_fd(),
-                    namespaces: made.namespaces,
-                    stdio,
-                    socket: theirs,
-                });
-            }
-        };
-        drop((elsewhere, theirs, stdio));
-        let mut newborn = Newborn { child, socket, terminal: None };
-        let pid = newborn.child.pid;
-        let join = || match cgroup {
-            Some(cgroup) if !cgroup.layout().is_v2() => {
-                cgroup.add(pid).map_err(failed("joining the control group"))
-            }
-            _ => Ok(()),
+        let target = Target {
+            init: init.pidfd.as_fd(),
+            namespaces: made.namespaces,
+            cgroup: made.cgroup.as_ref(),
+            dies_with_maker: true,
         };
         let started_at = now();
-        let ready = accompany(&mut newborn, &plan.confinement, join).and_then(|()| run(&newborn));
-        if let Err(failure) = ready {
-            abandon(&newborn.child);
+        let newborn = making::make_exec(&plan, &target, stdio)?;
+        if let Err(failure) = newborn.socket.run() {
+            making::abandon(&newborn.child);
             return Err(failure);
         }
         let io = match (io, newborn.terminal) {
@@ -163,15 +136,6 @@ impl Shim {
                 }
             }
         }
-    }
-}
-
-/// Lets the program run and hears whether it does.
-fn run(newborn: &Newborn) -> Result<(), Failure> {
-    newborn.socket.go().map_err(failed("starting"))?;
-    match newborn.socket.receive()? {
-        Message::Gone => Ok(()),
-        _ => Err(Failure::new(Reason::Failed, "the process sent nonsense")),
     }
 }
 

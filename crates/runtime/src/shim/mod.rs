@@ -294,7 +294,8 @@ impl Shim {
     }
 }
 
-fn now() -> Timestamp {
+/// The time.
+pub(crate) fn now() -> Timestamp {
     let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     // A clock before 1970 is wrong by more than any answer could mend.
     let nanos = elapsed.map_or(0, |elapsed| elapsed.as_nanos());
