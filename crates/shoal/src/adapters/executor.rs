@@ -13,8 +13,8 @@ mod template;
 
 use std::sync::Arc;
 
-use shoal_cluster::agent::{Exit, ExecutorError, LogOptions, LogSink, Observation, Work};
 use shoal_cluster::Executor;
+use shoal_cluster::agent::{ExecutorError, Exit, LogOptions, LogSink, Observation, Work};
 use shoal_engine::domain::{
     ContainerStatus, ContainerView, HealthStatus, RemoveOptions, StopOptions, WaitCondition,
 };
@@ -71,9 +71,15 @@ impl EngineExecutor {
             }
             loop {
                 match events.next().await {
-                    Some(event) if event.object == ObjectType::Container && event.id == id.as_str() => break,
+                    Some(event)
+                        if event.object == ObjectType::Container && event.id == id.as_str() =>
+                    {
+                        break;
+                    }
                     Some(_) => {}
-                    None => return Err(ExecutorError::Temporary("the engine is stopping".to_owned())),
+                    None => {
+                        return Err(ExecutorError::Temporary("the engine is stopping".to_owned()));
+                    }
                 }
             }
         }
@@ -132,7 +138,8 @@ impl Executor for EngineExecutor {
 
     async fn wait(&self, task: &TaskId) -> Result<Exit, ExecutorError> {
         let id = self.must_find(task)?;
-        let waiting = self.containers().wait(id.as_str(), WaitCondition::NotRunning).map_err(failed)?;
+        let waiting =
+            self.containers().wait(id.as_str(), WaitCondition::NotRunning).map_err(failed)?;
         tokio::select! {
             waited = waiting.done() => {
                 let killed = self.containers().inspect(id.as_str()).is_ok_and(|view| view.state.oom_killed);
@@ -238,17 +245,21 @@ fn observation(view: &ContainerView) -> Observation {
 }
 
 fn bound_ports(view: &ContainerView) -> Vec<PortConfig> {
-    let bound = view.ports.iter().flat_map(|(port, bound)| bound.iter().map(move |bound| (port, bound)));
-    let config = |(port, bound): (&shoal_engine::domain::Port, &shoal_engine::domain::BoundPort)| PortConfig {
-        name: String::new(),
-        protocol: match port.protocol {
-            shoal_engine::domain::Protocol::Tcp => PortProtocol::Tcp,
-            shoal_engine::domain::Protocol::Udp => PortProtocol::Udp,
-            shoal_engine::domain::Protocol::Sctp => PortProtocol::Sctp,
-        },
-        target_port: port.number,
-        published_port: bound.host_port,
-        publish_mode: PublishMode::Host,
-    };
+    let bound =
+        view.ports.iter().flat_map(|(port, bound)| bound.iter().map(move |bound| (port, bound)));
+    let config =
+        |(port, bound): (&shoal_engine::domain::Port, &shoal_engine::domain::BoundPort)| {
+            PortConfig {
+                name: String::new(),
+                protocol: match port.protocol {
+                    shoal_engine::domain::Protocol::Tcp => PortProtocol::Tcp,
+                    shoal_engine::domain::Protocol::Udp => PortProtocol::Udp,
+                    shoal_engine::domain::Protocol::Sctp => PortProtocol::Sctp,
+                },
+                target_port: port.number,
+                published_port: bound.host_port,
+                publish_mode: PublishMode::Host,
+            }
+        };
     bound.map(config).collect()
 }

@@ -71,7 +71,10 @@ impl Build {
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         let stdin = self.path.as_os_str() == "-";
         let (dockerfile, body) = if stdin {
-            let name = self.file.as_ref().map_or("Dockerfile".to_owned(), |file| file.display().to_string());
+            let name = self
+                .file
+                .as_ref()
+                .map_or("Dockerfile".to_owned(), |file| file.display().to_string());
             (name, stream_body(|out| copy(io::stdin(), out)))
         } else {
             let context = context::Context::find(&self.path, self.file.as_deref())?;
@@ -79,7 +82,8 @@ impl Build {
         };
         let query = self.query(&dockerfile)?;
         let registries = URL_SAFE.encode(DockerConfig::load()?.all()?.to_string());
-        let headers = [("content-type", "application/x-tar"), ("x-registry-config", registries.as_str())];
+        let headers =
+            [("content-type", "application/x-tar"), ("x-registry-config", registries.as_str())];
         let response = shell.client.send(Method::POST, "/build", &query, body, &headers).await?;
         let mut lines = documents(response);
         let mut progress = PullProgress::new(false);
@@ -98,13 +102,18 @@ impl Build {
     fn keep_id(&self, id: Option<String>) -> Result<()> {
         let Some(id) = id else { bail!("the build ended without an image") };
         match &self.iidfile {
-            Some(path) => fs::write(path, id).with_context(|| format!("writing {}", path.display())),
+            Some(path) => {
+                fs::write(path, id).with_context(|| format!("writing {}", path.display()))
+            }
             None => Ok(()),
         }
     }
 
     fn query(&self, dockerfile: &str) -> Result<Query> {
-        let query = self.tag.iter().fold(Query::new().with("version", 1), |query, tag| query.with("t", tag));
+        let query = self
+            .tag
+            .iter()
+            .fold(Query::new().with("version", 1), |query, tag| query.with("t", tag));
         Ok(query
             .with("dockerfile", dockerfile)
             .with("buildargs", Value::Object(self.build_args()))
@@ -114,7 +123,10 @@ impl Build {
             .with_flag("nocache", self.no_cache)
             .with_flag("pull", self.pull)
             .with("networkmode", &self.network)
-            .with_some("extrahosts", Some(self.add_host.join(",")).filter(|hosts| !hosts.is_empty()))
+            .with_some(
+                "extrahosts",
+                Some(self.add_host.join(",")).filter(|hosts| !hosts.is_empty()),
+            )
             .with_flag("q", self.quiet)
             .with("rm", 1))
     }

@@ -156,7 +156,9 @@ fn dispatch(cli: Cli) -> Result<()> {
 async fn talk(shell: &Shell, command: Command) -> Result<()> {
     match command {
         Command::Run(run)
-        | Command::Containers(ContainerGroup { verb: ContainerVerb::Run(run) }) => run.run(shell).await,
+        | Command::Containers(ContainerGroup { verb: ContainerVerb::Run(run) }) => {
+            run.run(shell).await
+        }
         Command::Container(verb)
         | Command::Containers(ContainerGroup { verb: ContainerVerb::Verb(verb) }) => {
             verb.run(shell).await

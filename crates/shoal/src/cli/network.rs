@@ -107,12 +107,14 @@ impl Create {
 
     /// Ranges, gateways and further addresses belong to the one subnet.
     fn pools(&self) -> Result<Vec<Value>> {
-        let rest = !self.ip_range.is_empty() || !self.gateway.is_empty() || !self.aux_address.is_empty();
+        let rest =
+            !self.ip_range.is_empty() || !self.gateway.is_empty() || !self.aux_address.is_empty();
         match self.subnet.as_slice() {
             [] if rest => bail!("--ip-range, --gateway and --aux-address need a --subnet"),
             [] => Ok(Vec::new()),
             [subnet] => {
-                let mut pool = json!({ "Subnet": subnet, "AuxiliaryAddresses": pairs(&self.aux_address) });
+                let mut pool =
+                    json!({ "Subnet": subnet, "AuxiliaryAddresses": pairs(&self.aux_address) });
                 for (key, values) in [("IPRange", &self.ip_range), ("Gateway", &self.gateway)] {
                     match values.as_slice() {
                         [] => {}
@@ -122,7 +124,10 @@ impl Create {
                 }
                 Ok(vec![pool])
             }
-            subnets if rest => bail!("--ip-range, --gateway and --aux-address go with one --subnet, not {}", subnets.len()),
+            subnets if rest => bail!(
+                "--ip-range, --gateway and --aux-address go with one --subnet, not {}",
+                subnets.len()
+            ),
             subnets => Ok(subnets.iter().map(|subnet| json!({ "Subnet": subnet })).collect()),
         }
     }
@@ -201,7 +206,8 @@ struct Remove {
 impl Remove {
     async fn run(self, shell: &Shell) -> Result<()> {
         each(&self.names, async |name| {
-            let removed = shell.client.delete(&format!("/networks/{}", segment(name)), &Query::new()).await;
+            let removed =
+                shell.client.delete(&format!("/networks/{}", segment(name)), &Query::new()).await;
             match removed {
                 Ok(_) => Ok(name.to_owned()),
                 Err(error) if self.force && is_missing(&error) => Ok(String::new()),
@@ -275,7 +281,9 @@ struct Prune {
 
 impl Prune {
     async fn run(self, shell: &Shell) -> Result<()> {
-        if !self.force && !confirm("This will remove all custom networks not used by at least one container.")? {
+        if !self.force
+            && !confirm("This will remove all custom networks not used by at least one container.")?
+        {
             return Ok(());
         }
         let query = Query::new().with_filters(&Filters::parse(&self.filter)?);

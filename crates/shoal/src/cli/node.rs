@@ -189,7 +189,8 @@ impl Update {
                 if let Some(role) = &self.role {
                     spec["Role"] = json!(role);
                 }
-                let mut labels: Map<String, Value> = spec["Labels"].as_object().cloned().unwrap_or_default();
+                let mut labels: Map<String, Value> =
+                    spec["Labels"].as_object().cloned().unwrap_or_default();
                 labels.retain(|key, _| !self.label_rm.contains(key));
                 labels.extend(pairs(&self.label_add));
                 spec["Labels"] = Value::Object(labels);
@@ -207,7 +208,11 @@ async fn change(shell: &Shell, name: &str, change: impl FnOnce(&mut Value)) -> R
     let mut spec = node["Spec"].clone();
     change(&mut spec);
     let query = Query::new().with("version", &node["Version"]["Index"]);
-    shell.client.post(&format!("/nodes/{}/update", text(&node, "ID")), &query, &spec).await.map(drop)
+    shell
+        .client
+        .post(&format!("/nodes/{}/update", text(&node, "ID")), &query, &spec)
+        .await
+        .map(drop)
 }
 
 #[derive(Debug, Args)]

@@ -48,7 +48,9 @@ impl Login {
         };
         let password = match self.password {
             Some(password) => {
-                print::talk("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
+                print::talk(
+                    "WARNING! Using --password via the CLI is insecure. Use --password-stdin.",
+                );
                 password
             }
             None if self.password_stdin => {
@@ -129,10 +131,20 @@ impl Group {
   shoal registry image registry && shoal run -d -p 8003:5000 --name registry registry")]
 pub(super) struct Serve {
     /// Address and port
-    #[arg(long, env = "REGISTRY_LISTEN", default_value = "0.0.0.0:5000", value_name = "ADDRESS:PORT")]
+    #[arg(
+        long,
+        env = "REGISTRY_LISTEN",
+        default_value = "0.0.0.0:5000",
+        value_name = "ADDRESS:PORT"
+    )]
     listen: SocketAddr,
     /// Where the images are kept
-    #[arg(long, env = "REGISTRY_DIR", default_value = "/var/lib/registry", value_name = "DIRECTORY")]
+    #[arg(
+        long,
+        env = "REGISTRY_DIR",
+        default_value = "/var/lib/registry",
+        value_name = "DIRECTORY"
+    )]
     dir: PathBuf,
     /// Users and their passwords, one name:password per line; anybody without it
     #[arg(long, env = "REGISTRY_USERS", value_name = "FILE")]
@@ -142,7 +154,8 @@ pub(super) struct Serve {
 impl Serve {
     /// Serves until told to stop, with a runtime of its own.
     pub(super) fn run(self) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
         runtime.block_on(self.serve())
     }
 
@@ -168,6 +181,7 @@ impl Serve {
 }
 
 fn read_users(path: &PathBuf) -> Result<Users> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     Users::parse(&text).with_context(|| format!("reading {}", path.display()))
 }

@@ -36,9 +36,11 @@ impl Image {
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         let program = File::open("/proc/self/exe").context("reading this program")?;
         let size = program.metadata().context("reading this program")?.len();
-        let query = CHANGES.iter().fold(Query::new(), |query, change| query.with("changes", change));
+        let query =
+            CHANGES.iter().fold(Query::new(), |query, change| query.with("changes", change));
         let query = query.with("message", "the registry of shoal");
-        let id = import(shell, query, Some(&self.name), move |out| write(out, program, size)).await?;
+        let id =
+            import(shell, query, Some(&self.name), move |out| write(out, program, size)).await?;
         Ok(print::line(id)?)
     }
 }

@@ -148,7 +148,10 @@ async fn print_join(shell: &Shell, role: &str) -> Result<()> {
     let node = text(&info["Swarm"], "NodeID");
     let managers = info["Swarm"]["RemoteManagers"].as_array().into_iter().flatten();
     let mut own = managers.filter(|manager| text(manager, "NodeID") == node);
-    let address = own.next().map(|manager| text(manager, "Addr")).context("this node does not know its own address")?;
+    let address = own
+        .next()
+        .map(|manager| text(manager, "Addr"))
+        .context("this node does not know its own address")?;
     Ok(print::line(format_args!(
         "To add a {role} to this swarm, run the following command:\n\n    shoal swarm join --token {token} {address}\n"
     ))?)
@@ -228,7 +231,8 @@ impl JoinToken {
     async fn run(self, shell: &Shell) -> Result<()> {
         if self.rotate {
             let swarm = shell.client.get("/swarm", &Query::new()).await?;
-            let key = if self.role == "worker" { "rotateWorkerToken" } else { "rotateManagerToken" };
+            let key =
+                if self.role == "worker" { "rotateWorkerToken" } else { "rotateManagerToken" };
             let query = Query::new().with("version", &swarm["Version"]["Index"]).with(key, "true");
             shell.client.post("/swarm/update", &query, &swarm["Spec"]).await?;
             if !self.quiet {

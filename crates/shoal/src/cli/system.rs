@@ -146,7 +146,11 @@ impl Version {
         table("Client", &client, &["Version", "ApiVersion", "Os", "Arch", "Host"])?;
         let server = server?;
         print::line("")?;
-        table("Server", &server, &["Version", "ApiVersion", "MinAPIVersion", "Os", "Arch", "KernelVersion"])
+        table(
+            "Server",
+            &server,
+            &["Version", "ApiVersion", "MinAPIVersion", "Os", "Arch", "KernelVersion"],
+        )
     }
 }
 
@@ -234,7 +238,12 @@ impl DiskUse {
             return Ok(print::line(pretty(&answer)?)?);
         }
         let sum = |list: &str, key: &str| -> u64 {
-            answer[list].as_array().into_iter().flatten().filter_map(|entry| entry[key].as_u64()).sum()
+            answer[list]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| entry[key].as_u64())
+                .sum()
         };
         let count = |list: &str| answer[list].as_array().map_or(0, Vec::len);
         let row = |kind: &str, count: usize, bytes: u64| {
@@ -245,9 +254,14 @@ impl DiskUse {
             row("Images", count("Images"), answer["LayersSize"].as_u64().unwrap_or_default()),
             row("Containers", count("Containers"), sum("Containers", "SizeRw")),
             row("Local Volumes", count("Volumes"), 0),
-            row("Build Cache", count("BuildCache"), answer["BuilderSize"].as_u64().unwrap_or_default()),
+            row(
+                "Build Cache",
+                count("BuildCache"),
+                answer["BuilderSize"].as_u64().unwrap_or_default(),
+            ),
         ];
-        let columns = vec![column("Type", "TYPE"), column("TotalCount", "TOTAL"), column("Size", "SIZE")];
+        let columns =
+            vec![column("Type", "TYPE"), column("TotalCount", "TOTAL"), column("Size", "SIZE")];
         Listing { columns, rows, key: "Type" }.print(self.format.as_deref(), false)
     }
 }

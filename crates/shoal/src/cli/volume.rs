@@ -154,14 +154,16 @@ struct Prune {
 
 impl Prune {
     async fn run(self, shell: &Shell) -> Result<()> {
-        if !self.force && !confirm("This will remove volumes not used by at least one container.")? {
+        if !self.force && !confirm("This will remove volumes not used by at least one container.")?
+        {
             return Ok(());
         }
         let mut filters = Filters::parse(&self.filter)?;
         if self.all {
             filters.add("all", "true");
         }
-        let answer = shell.client.act("/volumes/prune", &Query::new().with_filters(&filters)).await?;
+        let answer =
+            shell.client.act("/volumes/prune", &Query::new().with_filters(&filters)).await?;
         let removed: &Value = &answer["VolumesDeleted"];
         pruned("Deleted Volumes:", removed, &answer)
     }

@@ -15,8 +15,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::address::{Address, TlsFiles};
 use super::RequestBody;
+use super::address::{Address, TlsFiles};
 
 /// How long a TCP connection may take; a unix socket answers or is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +33,8 @@ pub(crate) async fn open(address: &Address) -> Result<SendRequest<RequestBody>> 
     let stream = dial(address).await.with_context(|| {
         format!("cannot connect to the daemon at {address}; is `shoal serve` running there?")
     })?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("connecting")?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.context("connecting")?;
     // Ends with its connection; the command line ends soon after either.
     tokio::spawn(connection.with_upgrades());
     Ok(sender)

@@ -135,9 +135,10 @@ impl Client {
     ) -> Result<Response<Incoming>> {
         let request = self.request(method, path, query, body, headers)?;
         let mut sender = connect::open(&self.address).await?;
-        let response = sender.send_request(request).await.with_context(|| {
-            format!("talking to the daemon at {}", self.address)
-        })?;
+        let response = sender
+            .send_request(request)
+            .await
+            .with_context(|| format!("talking to the daemon at {}", self.address))?;
         refuse(response).await
     }
 

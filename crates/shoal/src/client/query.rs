@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn values_are_encoded() {
         let filters = Filters::parse(&["label=a=b".into(), "Label=c".into()]).expect("filters");
-        let query = Query::new().with_flag("all", true).with_flag("size", false).with_filters(&filters);
+        let query =
+            Query::new().with_flag("all", true).with_flag("size", false).with_filters(&filters);
         assert_eq!(
             query.to_string(),
             "?all=1&filters=%7B%22label%22:%5B%22a%3Db%22%2C%22c%22%5D%7D"

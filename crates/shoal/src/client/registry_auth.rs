@@ -100,9 +100,10 @@ impl DockerConfig {
     /// When an entry cannot be read.
     pub(crate) fn all(&self) -> Result<Value> {
         let auths = self.content.get("auths").and_then(Value::as_object);
-        let entries = auths.into_iter().flatten().map(|(key, entry)| {
-            Ok((key.clone(), decode(key, entry)?.document()))
-        });
+        let entries = auths
+            .into_iter()
+            .flatten()
+            .map(|(key, entry)| Ok((key.clone(), decode(key, entry)?.document())));
         Ok(Value::Object(entries.collect::<Result<_>>()?))
     }
 
@@ -145,8 +146,12 @@ impl DockerConfig {
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(directory)?;
             let new = self.path.with_extension(format!("json.{}", std::process::id()));
-            let mut file =
-                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&new)?;
             file.write_all(serde_json::to_string_pretty(&self.content)?.as_bytes())?;
             file.sync_all()?;
             fs::rename(&new, &self.path)
@@ -178,7 +183,9 @@ fn decode(server: &str, entry: &Value) -> Result<Credentials> {
     };
     let auth = text("auth");
     if !auth.is_empty() {
-        let bytes = STANDARD.decode(auth.trim()).with_context(|| format!("reading the credentials of {server}"))?;
+        let bytes = STANDARD
+            .decode(auth.trim())
+            .with_context(|| format!("reading the credentials of {server}"))?;
         let pair = String::from_utf8_lossy(&bytes).into_owned();
         let Some((user, password)) = pair.split_once(':') else {
             bail!("the credentials of {server} in docker's configuration are no user:password");

@@ -55,7 +55,8 @@ impl PullProgress {
 
     fn bar(&mut self, bars: &MultiProgress, id: &str, status: &str, detail: &Value) {
         let bar = self.layers.entry(id.to_owned()).or_insert_with(|| {
-            let bar = bars.add(ProgressBar::new(0).with_style(waiting()).with_prefix(id.to_owned()));
+            let bar =
+                bars.add(ProgressBar::new(0).with_style(waiting()).with_prefix(id.to_owned()));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });

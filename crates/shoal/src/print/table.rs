@@ -49,7 +49,7 @@ impl Listing {
         }
         match format {
             "" | "table" => Ok(self.table()),
-            "json" => Ok(lines(self.rows.iter().map(|row| json_line(row)))),
+            "json" => Ok(lines(self.rows.iter().map(json_line))),
             other => match other.strip_prefix("table") {
                 Some(columns) => self.template_table(columns.trim_start()),
                 None => self.template(other),
@@ -132,7 +132,8 @@ fn text(value: Option<&Value>) -> String {
 pub(crate) fn align(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |index: usize| {
-        let longest = rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
+        let longest =
+            rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
         MIN_WIDTH.max(longest.unwrap_or(0) + GAP)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
@@ -170,10 +171,7 @@ mod tests {
     #[test]
     fn columns_are_aligned() {
         let text = listing().render(None, false).expect("a table");
-        assert_eq!(
-            text,
-            "CONTAINER ID       NAMES\nabc                web\n0123456789abcdef   \n"
-        );
+        assert_eq!(text, "CONTAINER ID       NAMES\nabc                web\n0123456789abcdef   \n");
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Template {
     /// When it names a field that is not there.
     pub(crate) fn render(&self, value: &Value) -> Result<String> {
         let mut out = String::new();
-        render(&self.0, value, value, &mut out)?;
+        render(&self.0, value, &mut out)?;
         Ok(out)
     }
 }
@@ -201,22 +201,22 @@ fn argument(word: &str) -> Result<Argument> {
         .map_err(|_| anyhow!("template parsing error: {word:?} is not supported"))
 }
 
-fn render(nodes: &[Node], root: &Value, dot: &Value, out: &mut String) -> Result<()> {
+fn render(nodes: &[Node], dot: &Value, out: &mut String) -> Result<()> {
     for node in nodes {
         match node {
             Node::Text(text) => out.push_str(text),
             Node::Print(call) => out.push_str(&show(&call.value(dot)?)),
             Node::If(call, inner, other) => {
                 let branch = if truth(&call.value(dot)?) { inner } else { other };
-                render(branch, root, dot, out)?;
+                render(branch, dot, out)?;
             }
             Node::Range(call, inner, other) => {
                 let items = items(call.value(dot)?);
                 for item in &items {
-                    render(inner, root, item, out)?;
+                    render(inner, item, out)?;
                 }
                 if items.is_empty() {
-                    render(other, root, dot, out)?;
+                    render(other, dot, out)?;
                 }
             }
         }
@@ -226,8 +226,11 @@ fn render(nodes: &[Node], root: &Value, dot: &Value, out: &mut String) -> Result
 
 impl Call {
     fn value(&self, dot: &Value) -> Result<Value> {
-        let arguments =
-            self.arguments.iter().map(|argument| self.argument(argument, dot)).collect::<Result<Vec<_>>>()?;
+        let arguments = self
+            .arguments
+            .iter()
+            .map(|argument| self.argument(argument, dot))
+            .collect::<Result<Vec<_>>>()?;
         let first = arguments.first().cloned().unwrap_or_default();
         Ok(match self.function {
             Function::Show => first,
@@ -249,7 +252,10 @@ impl Call {
             Argument::Path(steps) => {
                 let found = steps.iter().try_fold(dot, |value, step| field(value, step));
                 found.cloned().ok_or_else(|| {
-                    anyhow!("template parsing error: {{{{{}}}}}: there is no such field", self.source)
+                    anyhow!(
+                        "template parsing error: {{{{{}}}}}: there is no such field",
+                        self.source
+                    )
                 })
             }
         }
@@ -362,7 +368,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_an_error() {
-        for template in ["{{.Nope}}", "{{.ID", "{{range .Names}}", "{{end}}", "{{printf .ID}}", "{{}}"]
+        for template in
+            ["{{.Nope}}", "{{.ID", "{{range .Names}}", "{{end}}", "{{printf .ID}}", "{{}}"]
         {
             assert!(render(template).is_err(), "{template}");
         }

@@ -159,7 +159,8 @@ fn read_file(path: &Path) -> Result<Settings> {
 impl Settings {
     /// These settings, and those of the file where these say nothing.
     fn over(self, file: Self) -> Self {
-        let list = |ours: Vec<String>, theirs: Vec<String>| if ours.is_empty() { theirs } else { ours };
+        let list =
+            |ours: Vec<String>, theirs: Vec<String>| if ours.is_empty() { theirs } else { ours };
         Self {
             root: self.root.or(file.root),
             run_dir: self.run_dir.or(file.run_dir),
@@ -212,7 +213,8 @@ impl Settings {
     fn network(&self) -> Result<NetworkConfig> {
         let mut network = NetworkConfig::default();
         if !self.address_pool.is_empty() {
-            network.pools = self.address_pool.iter().map(|text| pool(text)).collect::<Result<_>>()?;
+            network.pools =
+                self.address_pool.iter().map(|text| pool(text)).collect::<Result<_>>()?;
         }
         if let Some(name) = &self.bridge {
             network.default_bridge.clone_from(name);
@@ -241,7 +243,8 @@ impl Settings {
 fn find_shim() -> PathBuf {
     const NAME: &str = "shoal-shim";
     let beside = std::env::current_exe().unwrap_or_default().with_file_name(NAME);
-    let installed = ["/usr/local/lib/shoal", "/usr/lib/shoal"].map(|place| Path::new(place).join(NAME));
+    let installed =
+        ["/usr/local/lib/shoal", "/usr/lib/shoal"].map(|place| Path::new(place).join(NAME));
     let found = std::iter::once(beside.clone()).chain(installed).find(|path| path.exists());
     found.unwrap_or(beside)
 }
@@ -275,13 +278,13 @@ fn refuse_open_ports(tcp: &[String]) -> Result<()> {
 }
 
 fn pool(text: &str) -> Result<AddressPool> {
-    let field = |key: &str| {
-        text.split(',').find_map(|part| part.strip_prefix(key)?.strip_prefix('='))
-    };
+    let field =
+        |key: &str| text.split(',').find_map(|part| part.strip_prefix(key)?.strip_prefix('='));
     let (Some(base), Some(size)) = (field("base"), field("size")) else {
         bail!("invalid address pool {text:?}: expected base=10.200.0.0/16,size=24");
     };
-    let base: Subnet = base.parse().with_context(|| format!("reading the address pool {text:?}"))?;
+    let base: Subnet =
+        base.parse().with_context(|| format!("reading the address pool {text:?}"))?;
     let size = size.parse().with_context(|| format!("reading the address pool {text:?}"))?;
     Ok(AddressPool { base, size })
 }

@@ -77,7 +77,9 @@ fn open_socket(path: &Path, group: &(String, bool)) -> Result<UnixListener> {
     }
     let new = path.with_extension("new");
     match fs::remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(what),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(what);
+        }
         _ => {}
     }
     let listener = UnixListener::bind(&new).with_context(what)?;

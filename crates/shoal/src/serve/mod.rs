@@ -38,7 +38,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     raise_open_files();
     let _lock = lock::Lock::take(&config.root, &config.run_dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
     let served = runtime.block_on(serve(config));
     runtime.shutdown_timeout(SESSIONS_GRACE);
     served

@@ -41,8 +41,10 @@ impl Parts {
         let engine = Engine::open(engine_config(config), images.clone(), networks.clone(), shim)
             .await
             .context("opening the engine")?;
+        collect_garbage(images.clone()).await;
         let builds = Builds::new(&config.root, engine.clone(), images.clone());
-        let executor = Arc::new(EngineExecutor::new(engine.clone(), images.clone(), config.labels.clone()));
+        let executor =
+            Arc::new(EngineExecutor::new(engine.clone(), images.clone(), config.labels.clone()));
         let node = Node::open(NodeConfig::new(config.root.join("swarm")), executor)
             .await
             .context("opening the swarm node")?;
@@ -84,6 +86,18 @@ async fn open_images(config: &Config) -> Result<Arc<Store>> {
         .await
         .context("opening the image store")?
         .context("opening the image store")
+}
+
+/// Removes what builds and pulls of a killed daemon left without a name. Every
+/// container holds its layers again by now.
+async fn collect_garbage(images: Arc<Store>) {
+    let collected = tokio::task::spawn_blocking(move || images.collect_garbage()).await;
+    match collected {
+        Ok(Ok(0)) => {}
+        Ok(Ok(bytes)) => tracing::info!(bytes, "removed unnamed layers of an earlier daemon"),
+        Ok(Err(error)) => tracing::warn!(%error, "collecting unnamed layers"),
+        Err(error) => tracing::warn!(%error, "collecting unnamed layers"),
+    }
 }
 
 fn engine_config(config: &Config) -> EngineConfig {

@@ -99,8 +99,11 @@ fn server_config(files: &TlsFiles) -> Result<ServerConfig> {
             for certificate in certificates(ca)? {
                 roots.add(certificate).with_context(|| format!("reading {}", ca.display()))?;
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.with_context(|| format!("reading {}", ca.display()))?)
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(
+                verifier.with_context(|| format!("reading {}", ca.display()))?,
+            )
         }
     };
     let key = PrivateKeyDer::from_pem_file(&files.key)

@@ -107,7 +107,9 @@ fn healthcheck(check: &HealthConfig) -> Result<Healthcheck> {
     let test = match words.as_slice() {
         [] => None,
         ["NONE"] => Some(HealthcheckTest::Disabled),
-        ["CMD", words @ ..] => Some(HealthcheckTest::Exec(words.iter().map(|word| (*word).to_owned()).collect())),
+        ["CMD", words @ ..] => {
+            Some(HealthcheckTest::Exec(words.iter().map(|word| (*word).to_owned()).collect()))
+        }
         ["CMD-SHELL", line] => Some(HealthcheckTest::Shell((*line).to_owned())),
         _ => return Err(format!("invalid health check {test:?}")),
     };
@@ -138,7 +140,8 @@ fn host(
         sysctls: spec.sysctls.clone(),
         group_add: spec.groups.clone(),
         extra_hosts: spec.hosts.iter().filter_map(|line| extra_host(line)).flatten().collect(),
-        oom_score_adj: i32::try_from(spec.oom_score_adj).map_err(|_| "invalid oom score".to_owned())?,
+        oom_score_adj: i32::try_from(spec.oom_score_adj)
+            .map_err(|_| "invalid oom score".to_owned())?,
         ..HostConfig::default()
     };
     if let Some(dns) = &spec.dns {
@@ -163,7 +166,8 @@ fn extra_host(line: &str) -> Option<Vec<String>> {
 }
 
 fn apply_privileges(host: &mut HostConfig, privileges: &Privileges) -> Result<()> {
-    let Privileges { credential_spec, selinux, seccomp, apparmor: _, no_new_privileges } = privileges;
+    let Privileges { credential_spec, selinux, seccomp, apparmor: _, no_new_privileges } =
+        privileges;
     if credential_spec.is_some() {
         return Err("Windows credentials are not supported by this node".to_owned());
     }
@@ -192,7 +196,11 @@ fn log(driver: &Driver) -> Result<LogConfig> {
                         max_size_bytes = Some(units::parse_bytes(value).map_err(|_| bad())?);
                     }
                     "max-file" => max_files = value.parse().map_err(|_| bad())?,
-                    _ => return Err(format!("the log option {key} is not supported by this node yet")),
+                    _ => {
+                        return Err(format!(
+                            "the log option {key} is not supported by this node yet"
+                        ));
+                    }
                 }
             }
             LogDriver::JsonFile { max_size_bytes, max_files }
@@ -207,7 +215,8 @@ fn resources(task: &Task, spec: &ContainerSpec) -> Resources {
     let limits = task.spec.resources.as_ref().and_then(|resources| resources.limits.clone());
     let limits = limits.unwrap_or_default();
     let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
-    let reservation = task.spec.resources.as_ref().and_then(|resources| resources.reservations.as_ref());
+    let reservation =
+        task.spec.resources.as_ref().and_then(|resources| resources.reservations.as_ref());
     let pids = if limits.pids > 0 { limits.pids } else { spec.pids_limit };
     Resources {
         memory_bytes: positive(limits.memory_bytes),
@@ -230,12 +239,18 @@ fn networks(task: &Task) -> Result<(NetworkMode, BTreeMap<String, EndpointOption
     for network in &task.spec.networks {
         let NetworkAttachmentSpec { target, aliases, driver_options } = network;
         if !driver_options.is_empty() {
-            return Err(format!("driver options of network {target} are not supported by this node yet"));
+            return Err(format!(
+                "driver options of network {target} are not supported by this node yet"
+            ));
         }
-        let mode: NetworkMode = target.parse().map_err(|_| format!("invalid network {target:?}"))?;
+        let mode: NetworkMode =
+            target.parse().map_err(|_| format!("invalid network {target:?}"))?;
         let alone = matches!(mode, NetworkMode::Host | NetworkMode::None);
         if !alone && !matches!(mode, NetworkMode::Bridge) {
-            all.insert(target.clone(), EndpointOptions { aliases: aliases.clone(), ..EndpointOptions::default() });
+            all.insert(
+                target.clone(),
+                EndpointOptions { aliases: aliases.clone(), ..EndpointOptions::default() },
+            );
         }
         first.get_or_insert(mode);
     }
@@ -264,14 +279,17 @@ fn port_bindings(task: &Task) -> BTreeMap<Port, Vec<PortBinding>> {
 }
 
 fn mount(mount: &swarm::Mount, context: &Context) -> Result<Mount> {
-    let swarm::Mount { kind, source, target, read_only, consistency: _, bind, volume, tmpfs } = mount;
+    let swarm::Mount { kind, source, target, read_only, consistency: _, bind, volume, tmpfs } =
+        mount;
     let source = context.fill(source)?;
     let kind = match kind {
         swarm::MountKind::Bind => bind_mount(source, bind.as_ref())?,
         swarm::MountKind::Volume => volume_mount(source, volume.as_ref(), context)?,
         swarm::MountKind::Tmpfs => MountKind::Tmpfs(tmpfs_mount(tmpfs.as_ref())),
         swarm::MountKind::NamedPipe | swarm::MountKind::Cluster => {
-            return Err("the mount types npipe and cluster are not supported by this node".to_owned());
+            return Err(
+                "the mount types npipe and cluster are not supported by this node".to_owned()
+            );
         }
     };
     Ok(Mount { destination: context.fill(target)?, kind, read_only: *read_only })
@@ -281,7 +299,9 @@ fn bind_mount(source: String, options: Option<&swarm::BindOptions>) -> Result<Mo
     let none = swarm::BindOptions::default();
     let options = options.unwrap_or(&none);
     if options.read_only_non_recursive || options.read_only_force_recursive {
-        return Err("read-only options of bind mounts are not supported by this node yet".to_owned());
+        return Err(
+            "read-only options of bind mounts are not supported by this node yet".to_owned()
+        );
     }
     let propagation = match options.propagation.as_str() {
         "" => Propagation::default(),
@@ -322,6 +342,10 @@ fn tmpfs_mount(options: Option<&swarm::TmpfsOptions>) -> TmpfsOptions {
     TmpfsOptions {
         size_bytes: u64::try_from(*size_bytes).ok().filter(|bytes| *bytes > 0),
         mode: (*mode > 0).then_some(*mode),
-        options: options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect(),
+        options: options
+            .split(',')
+            .filter(|option| !option.is_empty())
+            .map(str::to_owned)
+            .collect(),
     }
 }

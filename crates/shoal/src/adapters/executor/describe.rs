@@ -5,9 +5,7 @@ use std::fs;
 use std::thread::available_parallelism;
 
 use shoal_model::Platform;
-use shoal_model::swarm::{
-    EngineDescription, NodeDescription, Plugin, Resources, TlsDescription,
-};
+use shoal_model::swarm::{EngineDescription, NodeDescription, Plugin, Resources, TlsDescription};
 
 /// The drivers a Docker manager asks for before it places tasks here.
 const PLUGINS: [(&str, &str); 6] = [

@@ -68,7 +68,8 @@ impl Pulls {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.len() >= MAX_REMEMBERED {
             recent.retain(|_, slot| {
-                slot.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(|(when, _)| when.elapsed() < FRESH))
+                slot.try_lock()
+                    .is_ok_and(|slot| slot.as_ref().is_some_and(|(when, _)| when.elapsed() < FRESH))
             });
         }
         if recent.len() >= MAX_REMEMBERED {

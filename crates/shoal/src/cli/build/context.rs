@@ -25,18 +25,21 @@ impl Context {
     /// # Errors
     /// When one of them cannot be read.
     pub(super) fn find(path: &Path, dockerfile: Option<&Path>) -> Result<Self> {
-        let root = fs::canonicalize(path)
-            .with_context(|| format!("unable to prepare context: path {:?} not found", path.display()))?;
+        let root = fs::canonicalize(path).with_context(|| {
+            format!("unable to prepare context: path {:?} not found", path.display())
+        })?;
         if !root.is_dir() {
             bail!("unable to prepare context: {} is no directory", path.display());
         }
         let file = dockerfile.map_or_else(|| root.join("Dockerfile"), Path::to_owned);
-        let file = fs::canonicalize(&file)
-            .with_context(|| format!("unable to evaluate symlinks in Dockerfile path {}", file.display()))?;
+        let file = fs::canonicalize(&file).with_context(|| {
+            format!("unable to evaluate symlinks in Dockerfile path {}", file.display())
+        })?;
         let (dockerfile, foreign) = match file.strip_prefix(&root) {
             Ok(inside) => (inside.to_string_lossy().into_owned(), None),
             Err(_) => {
-                let bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+                let bytes =
+                    fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
                 (format!(".dockerfile.{}", std::process::id()), Some(bytes))
             }
         };
@@ -70,7 +73,11 @@ impl Context {
     fn add_directory(&self, archive: &mut Builder<&mut dyn Write>, below: &Path) -> io::Result<()> {
         let directory = self.root.join(below);
         let mut names = fs::read_dir(&directory)
-            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>())
+            .and_then(|entries| {
+                entries
+                    .map(|entry| entry.map(|entry| entry.file_name()))
+                    .collect::<io::Result<Vec<_>>>()
+            })
             .map_err(|error| named(&directory, &error))?;
         names.sort();
         for name in names {
@@ -161,7 +168,9 @@ mod tests {
         context.write(&mut bytes).expect("an archive");
         let mut archive = tar::Archive::new(bytes.as_slice());
         let entries = archive.entries().expect("entries");
-        entries.map(|entry| entry.expect("an entry").path().expect("a path").display().to_string()).collect()
+        entries
+            .map(|entry| entry.expect("an entry").path().expect("a path").display().to_string())
+            .collect()
     }
 
     #[test]

@@ -34,7 +34,10 @@ impl Attach {
             keys: self.detach_keys.as_deref(),
             signals: self.sig_proxy,
         };
-        let view = shell.client.get(&format!("/containers/{}/json", segment(&self.container)), &Query::new()).await?;
+        let view = shell
+            .client
+            .get(&format!("/containers/{}/json", segment(&self.container)), &Query::new())
+            .await?;
         if view["State"]["Running"] != true {
             bail!("You cannot attach to a stopped container, start it first");
         }
@@ -84,8 +87,13 @@ impl Connection<'_> {
         let exit = ExitCode::begin(shell, &segment(self.container), "next-exit").await?;
         begin().await?;
         let raw = (tty && stdin).then(RawMode::enter).transpose()?;
-        let session =
-            Session { tty, stdin, stdout: true, stderr: true, detach: (tty && stdin).then_some(keys) };
+        let session = Session {
+            tty,
+            stdin,
+            stdout: true,
+            stderr: true,
+            detach: (tty && stdin).then_some(keys),
+        };
         let resize = format!("{path}/resize");
         let end = tokio::select! {
             end = session.hold(stream) => end,

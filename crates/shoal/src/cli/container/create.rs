@@ -41,13 +41,17 @@ pub(super) async fn make(shell: &Shell, options: &Options, streams: Streams) -> 
     if let Some(path) = &options.cidfile
         && path.exists()
     {
-        return Err(anyhow!("container ID file found, make sure the other container isn't running or delete {}", path.display()));
+        return Err(anyhow!(
+            "container ID file found, make sure the other container isn't running or delete {}",
+            path.display()
+        ));
     }
     let platform = options.platform.as_deref();
     if options.pull == "always" {
         pull::fetch(shell, &options.image, platform, options.quiet).await?;
     }
-    let query = Query::new().with_some("name", options.name.as_ref()).with_some("platform", platform);
+    let query =
+        Query::new().with_some("name", options.name.as_ref()).with_some("platform", platform);
     let created = match shell.client.post("/containers/create", &query, &document).await {
         Err(error) if options.pull == "missing" && is_missing_image(&error) => {
             print::talk(format_args!("Unable to find image '{}' locally", options.image));

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use super::mounts::Mounts;
 use super::options::Options;
 use super::ports::Ports;
-use super::values::{bytes, devices, environment, health, labels, nano_cpus, pairs, security, ulimits};
+use super::values::{
+    bytes, devices, environment, health, labels, nano_cpus, pairs, security, ulimits,
+};
 
 /// Which streams the client will attach to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,7 +59,12 @@ pub(super) fn create_document(options: &Options, streams: Streams) -> Result<Val
     Ok(document)
 }
 
-fn host_document(options: &Options, mounts: &Mounts, ports: &Ports, network: &str) -> Result<Value> {
+fn host_document(
+    options: &Options,
+    mounts: &Mounts,
+    ports: &Ports,
+    network: &str,
+) -> Result<Value> {
     let word = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut document = json!({
         "Binds": mounts.binds,
@@ -123,7 +130,9 @@ pub(super) fn restart(text: &str) -> Result<Value> {
     let (name, times) = text.split_once(':').unwrap_or((text, ""));
     let times: u32 = match times {
         "" => 0,
-        times => times.parse().map_err(|_| anyhow!("invalid restart policy format: maximum retry count must be an integer"))?,
+        times => times.parse().map_err(|_| {
+            anyhow!("invalid restart policy format: maximum retry count must be an integer")
+        })?,
     };
     Ok(json!({ "Name": name, "MaximumRetryCount": times }))
 }
@@ -137,7 +146,8 @@ fn networks(options: &Options) -> Result<(String, Value)> {
     }
     let first = options.network.first().map(|text| network(text)).transpose()?;
     let first = first.map_or_else(|| "default".to_owned(), |(name, _)| name);
-    let named = !options.network_alias.is_empty() || options.ip.is_some() || options.mac_address.is_some();
+    let named =
+        !options.network_alias.is_empty() || options.ip.is_some() || options.mac_address.is_some();
     if named {
         let endpoint = endpoints.entry(first.clone()).or_insert_with(|| json!({}));
         endpoint["Aliases"] = json!(options.network_alias);
@@ -213,7 +223,8 @@ mod tests {
 
     #[test]
     fn networks_have_options() {
-        let one = document("--network my --network-alias db --ip 10.0.0.5 img").expect("a document");
+        let one =
+            document("--network my --network-alias db --ip 10.0.0.5 img").expect("a document");
         assert_eq!(
             one["NetworkingConfig"]["EndpointsConfig"]["my"],
             json!({"Aliases": ["db"], "IPAMConfig": {"IPv4Address": "10.0.0.5"}})

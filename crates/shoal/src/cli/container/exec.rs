@@ -64,9 +64,14 @@ impl Exec {
         let id = self.create(shell).await?;
         let start = json!({ "Detach": self.detach, "Tty": self.tty });
         if self.detach {
-            return shell.client.post(&format!("/exec/{id}/start"), &Query::new(), &start).await.map(drop);
+            return shell
+                .client
+                .post(&format!("/exec/{id}/start"), &Query::new(), &start)
+                .await
+                .map(drop);
         }
-        let stream = shell.client.hijack(&format!("/exec/{id}/start"), &Query::new(), Some(&start)).await?;
+        let stream =
+            shell.client.hijack(&format!("/exec/{id}/start"), &Query::new(), Some(&start)).await?;
         let raw = (self.tty && self.interactive).then(RawMode::enter).transpose()?;
         let session = Session {
             tty: self.tty,

@@ -94,7 +94,8 @@ impl Port {
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         let path = format!("/containers/{}/json", segment(&self.container));
         let view = shell.client.get(&path, &Query::new()).await?;
-        let wanted = self.port.map(|port| if port.contains('/') { port } else { format!("{port}/tcp") });
+        let wanted =
+            self.port.map(|port| if port.contains('/') { port } else { format!("{port}/tcp") });
         let mut found = false;
         for (port, bindings) in view["NetworkSettings"]["Ports"].as_object().into_iter().flatten() {
             if wanted.as_ref().is_some_and(|wanted| wanted != port) {

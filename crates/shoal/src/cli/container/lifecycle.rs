@@ -83,7 +83,8 @@ impl Start {
             keys: self.detach_keys.as_deref(),
             signals: true,
         };
-        let start = async || shell.client.act(&format!("{path}/start"), &Query::new()).await.map(drop);
+        let start =
+            async || shell.client.act(&format!("{path}/start"), &Query::new()).await.map(drop);
         let code = connection.hold(shell, &view, start).await?;
         if code == 0 { Ok(()) } else { Err(Exit(code).into()) }
     }
@@ -93,7 +94,13 @@ impl Start {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Stop {
     /// Seconds until SIGKILL; -1 waits for ever
-    #[arg(short = 't', long = "timeout", visible_alias = "time", value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(
+        short = 't',
+        long = "timeout",
+        visible_alias = "time",
+        value_name = "SECONDS",
+        allow_hyphen_values = true
+    )]
     seconds: Option<i64>,
     /// Signal instead of the container's own
     #[arg(short, long)]
@@ -256,7 +263,9 @@ impl Update {
         each(&self.names.containers, async |name| {
             let path = format!("/containers/{}/update", segment(name));
             let answer = shell.client.post(&path, &Query::new(), &document).await?;
-            for warning in answer["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            for warning in
+                answer["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str)
+            {
                 print::talk(format_args!("WARNING: {warning}"));
             }
             Ok(name.to_owned())
@@ -298,5 +307,8 @@ pub(in crate::cli) fn pruned(title: &str, removed: &Value, answer: &Value) -> Re
         print::line("")?;
     }
     let bytes = answer["SpaceReclaimed"].as_u64().unwrap_or_default();
-    Ok(print::line(format_args!("Total reclaimed space: {}", shoal_model::units::human_size(bytes)))?)
+    Ok(print::line(format_args!(
+        "Total reclaimed space: {}",
+        shoal_model::units::human_size(bytes)
+    ))?)
 }

@@ -23,10 +23,10 @@ use super::shell::Shell;
 pub(super) use lifecycle::{Prune, pruned};
 pub(super) use logs::{Choice, read as read_logs};
 pub(super) use mounts::read_mount;
+pub(super) use options::Health;
 pub(super) use ports::read_port_parts;
 pub(super) use ps::Ps;
 pub(super) use run::Run;
-pub(super) use options::Health;
 pub(super) use values::{bytes, environment, health, labels, nano_cpus, nanos, pairs, ulimits};
 
 /// The verbs of containers.

@@ -90,7 +90,12 @@ pub(in crate::cli) fn read_mount(text: &str) -> Result<Value> {
     Ok(mount)
 }
 
-fn read_field(mount: &mut Value, options: &mut Value, key: &str, value: Option<&str>) -> Result<()> {
+fn read_field(
+    mount: &mut Value,
+    options: &mut Value,
+    key: &str,
+    value: Option<&str>,
+) -> Result<()> {
     let needed = || value.ok_or_else(|| anyhow!("{key} needs a value"));
     let flag = || match value {
         None | Some("1" | "true") => Ok(true),
@@ -118,7 +123,8 @@ fn read_field(mount: &mut Value, options: &mut Value, key: &str, value: Option<&
         }
         "tmpfs-size" => options["SizeBytes"] = json!(bytes(Some(needed()?))?),
         "tmpfs-mode" => {
-            let mode = u32::from_str_radix(needed()?, 8).context("tmpfs-mode is no octal number")?;
+            let mode =
+                u32::from_str_radix(needed()?, 8).context("tmpfs-mode is no octal number")?;
             options["Mode"] = json!(mode);
         }
         other => bail!("unexpected key '{other}'"),

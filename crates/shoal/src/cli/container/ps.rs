@@ -55,7 +55,8 @@ impl Ps {
             .with_flag("size", self.size)
             .with_filters(&Filters::parse(&self.filter)?);
         let containers = shell.client.get("/containers/json", &query).await?;
-        let rows = containers.as_array().into_iter().flatten().map(|entry| row(entry, self.no_trunc));
+        let rows =
+            containers.as_array().into_iter().flatten().map(|entry| row(entry, self.no_trunc));
         let mut columns = vec![
             column("ID", "CONTAINER ID"),
             column("Image", "IMAGE"),
@@ -76,9 +77,15 @@ impl Ps {
 fn row(entry: &Value, whole: bool) -> Row {
     let id = text(entry, "Id");
     let command = text(entry, "Command");
-    let names: Vec<&str> =
-        list(entry, "Names").map(|name| name.as_str().unwrap_or_default().trim_start_matches('/')).collect();
-    let networks: Vec<&String> = entry["NetworkSettings"]["Networks"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    let names: Vec<&str> = list(entry, "Names")
+        .map(|name| name.as_str().unwrap_or_default().trim_start_matches('/'))
+        .collect();
+    let networks: Vec<&String> = entry["NetworkSettings"]["Networks"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .collect();
     let mounts: Vec<&str> = list(entry, "Mounts")
         .map(|mount| mount["Name"].as_str().or(mount["Source"].as_str()).unwrap_or_default())
         .collect();
@@ -129,7 +136,8 @@ fn size(entry: &Value) -> String {
 /// `0.0.0.0:8080->80/tcp, 90/tcp`; neighbouring ports are put together.
 pub(super) fn ports(ports: &Value) -> String {
     let mut shown: Vec<Range> = Vec::new();
-    let mut ranges: Vec<Range> = ports.as_array().into_iter().flatten().filter_map(Range::read).collect();
+    let mut ranges: Vec<Range> =
+        ports.as_array().into_iter().flatten().filter_map(Range::read).collect();
     ranges.sort();
     for next in ranges {
         match shown.last_mut() {
@@ -168,7 +176,10 @@ impl Range {
             (Some((_, last)), Some((first, _))) => last + 1 == first,
             _ => false,
         };
-        self.protocol == next.protocol && self.ip == next.ip && self.last + 1 == next.first && public
+        self.protocol == next.protocol
+            && self.ip == next.ip
+            && self.last + 1 == next.first
+            && public
     }
 
     fn extend(&mut self, next: &Self) {
@@ -202,7 +213,8 @@ mod tests {
             }
             port
         };
-        let all = json!([port(81, Some(8001)), port(80, Some(8000)), port(90, None), port(83, Some(9))]);
+        let all =
+            json!([port(81, Some(8001)), port(80, Some(8000)), port(90, None), port(83, Some(9))]);
         assert_eq!(ports(&all), "90/tcp, 0.0.0.0:8000-8001->80-81/tcp, 0.0.0.0:9->83/tcp");
         assert_eq!(ports(&Value::Null), "");
     }

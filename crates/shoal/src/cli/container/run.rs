@@ -79,7 +79,11 @@ impl Run {
             .with_flag("stdout", streams.stdout)
             .with_flag("stderr", streams.stderr)
             .with_some("detachKeys", self.detach_keys.as_ref());
-        let stream = shell.client.hijack(&format!("/containers/{id}/attach"), &query, None).await.map_err(RunFailed)?;
+        let stream = shell
+            .client
+            .hijack(&format!("/containers/{id}/attach"), &query, None)
+            .await
+            .map_err(RunFailed)?;
         let condition = if self.options.rm { "removed" } else { "next-exit" };
         let exit = ExitCode::begin(shell, id, condition).await.map_err(RunFailed)?;
         let tty = self.options.tty;
@@ -127,9 +131,8 @@ pub(super) async fn background(
     let resizing = async {
         if resize { resize_on_change(&shell.client, path).await } else { pending().await }
     };
-    let forwarding = async {
-        if signals { forward_signals(&shell.client, id).await } else { pending().await }
-    };
+    let forwarding =
+        async { if signals { forward_signals(&shell.client, id).await } else { pending().await } };
     let failed: Result<()> = tokio::select! { done = resizing => done, done = forwarding => done };
     match failed {
         Err(error) => error,

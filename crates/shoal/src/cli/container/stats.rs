@@ -35,7 +35,11 @@ impl Top {
         let path = format!("/containers/{}/top", segment(&self.container));
         let answer = shell.client.get(&path, &query).await?;
         let words = |list: &Value| -> Vec<String> {
-            list.as_array().into_iter().flatten().map(|word| word.as_str().unwrap_or_default().to_owned()).collect()
+            list.as_array()
+                .into_iter()
+                .flatten()
+                .map(|word| word.as_str().unwrap_or_default().to_owned())
+                .collect()
         };
         let mut table = vec![words(&answer["Titles"])];
         table.extend(answer["Processes"].as_array().into_iter().flatten().map(words));
@@ -107,7 +111,8 @@ impl Stats {
 }
 
 async fn all(shell: &Shell, stopped: bool) -> Result<Vec<String>> {
-    let list = shell.client.get("/containers/json", &Query::new().with_flag("all", stopped)).await?;
+    let list =
+        shell.client.get("/containers/json", &Query::new().with_flag("all", stopped)).await?;
     Ok(list.as_array().into_iter().flatten().map(|entry| text(entry, "Id").to_owned()).collect())
 }
 
@@ -135,7 +140,9 @@ fn row(stats: &Value) -> Row {
 /// Docker's rule: without the page cache that can be dropped.
 fn memory(stats: &Value) -> u64 {
     let usage = stats["usage"].as_u64().unwrap_or_default();
-    let cache = ["total_inactive_file", "inactive_file"].iter().find_map(|key| stats["stats"][key].as_u64());
+    let cache = ["total_inactive_file", "inactive_file"]
+        .iter()
+        .find_map(|key| stats["stats"][key].as_u64());
     usage.saturating_sub(cache.filter(|cache| *cache < usage).unwrap_or_default())
 }
 

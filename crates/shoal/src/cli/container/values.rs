@@ -121,7 +121,8 @@ pub(in crate::cli) fn health(flags: &Health) -> Result<Option<Value>> {
         ("StartPeriod", start_period),
         ("StartInterval", start_interval),
     ];
-    let any = command.is_some() || retries.is_some() || times.iter().any(|(_, time)| time.is_some());
+    let any =
+        command.is_some() || retries.is_some() || times.iter().any(|(_, time)| time.is_some());
     if *off {
         if any {
             bail!("--no-healthcheck conflicts with --health-* options");
@@ -178,7 +179,11 @@ mod tests {
         assert_eq!(nano_cpus(Some(".001")).expect("a number"), 1_000_000);
         assert_eq!(bytes(Some("512m")).expect("a size"), 512 << 20);
         assert_eq!(bytes(Some("-1")).expect("unlimited"), -1);
-        assert!(nano_cpus(Some("x")).is_err() && nano_cpus(Some("-1")).is_err() && nano_cpus(Some(".")).is_err());
+        assert!(
+            nano_cpus(Some("x")).is_err()
+                && nano_cpus(Some("-1")).is_err()
+                && nano_cpus(Some(".")).is_err()
+        );
     }
 
     #[test]
@@ -187,8 +192,12 @@ mod tests {
         assert!(ulimits(&["nofile".into()]).is_err());
         let device = &devices(&["/dev/a:/dev/b:r".into()]).expect("a device")[0];
         assert_eq!(device["PathInContainer"], "/dev/b");
-        assert_eq!(devices(&["/dev/a:r".into()]).expect("a device")[0]["PathInContainer"], "/dev/a");
-        let flags = Health { command: Some("x".into()), interval: Some("1s".into()), ..Health::default() };
+        assert_eq!(
+            devices(&["/dev/a:r".into()]).expect("a device")[0]["PathInContainer"],
+            "/dev/a"
+        );
+        let flags =
+            Health { command: Some("x".into()), interval: Some("1s".into()), ..Health::default() };
         let check = health(&flags).expect("a check").expect("one");
         assert_eq!(check["Interval"], 1_000_000_000);
         assert!(health(&Health { off: true, ..flags }).is_err());

@@ -70,7 +70,10 @@ impl List {
     fn rows(&self, image: &Value) -> Vec<Row> {
         let names = |key: &str| -> Vec<String> {
             let list = image[key].as_array().into_iter().flatten();
-            list.filter_map(Value::as_str).filter(|name| !name.starts_with("<none>")).map(str::to_owned).collect()
+            list.filter_map(Value::as_str)
+                .filter(|name| !name.starts_with("<none>"))
+                .map(str::to_owned)
+                .collect()
         };
         let digests = names("RepoDigests");
         let tags = names("RepoTags");
@@ -81,7 +84,9 @@ impl List {
         }
         let row = |name: &String| {
             let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "<none>"));
-            let digest = digests.iter().find_map(|digest| digest.strip_prefix(repository)?.strip_prefix('@'));
+            let digest = digests
+                .iter()
+                .find_map(|digest| digest.strip_prefix(repository)?.strip_prefix('@'));
             self.row(image, repository, tag, digest.unwrap_or("<none>"))
         };
         tags.iter().map(row).collect()

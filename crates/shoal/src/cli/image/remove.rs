@@ -28,7 +28,8 @@ impl Remove {
     pub(in crate::cli) async fn run(self, shell: &Shell) -> Result<()> {
         let query = Query::new().with_flag("force", self.force).with_flag("noprune", self.no_prune);
         each(&self.images, async |name| {
-            let removed = shell.client.delete(&format!("/images/{}", segment(name)), &query).await?;
+            let removed =
+                shell.client.delete(&format!("/images/{}", segment(name)), &query).await?;
             Ok(steps(&removed).join("\n"))
         })
         .await
@@ -68,10 +69,12 @@ impl Prune {
         if !self.force && !confirm(question)? {
             return Ok(());
         }
-        let filters = Filters::parse(&self.filter)?.with("dangling", if self.all { "false" } else { "true" });
+        let filters =
+            Filters::parse(&self.filter)?.with("dangling", if self.all { "false" } else { "true" });
         let query = Query::new().with_filters(&filters);
         let answer = shell.client.act("/images/prune", &query).await?;
-        let removed: Vec<Value> = steps(&answer["ImagesDeleted"]).into_iter().map(|step| json!(step)).collect();
+        let removed: Vec<Value> =
+            steps(&answer["ImagesDeleted"]).into_iter().map(|step| json!(step)).collect();
         pruned("Deleted Images:", &Value::Array(removed), &answer)
     }
 }

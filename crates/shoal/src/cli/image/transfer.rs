@@ -82,7 +82,8 @@ impl Load {
         let query = Query::new().with_flag("quiet", self.quiet);
         let headers = [("content-type", "application/x-tar")];
         let body = stream_body(move |out| copy(reader, out));
-        let response = shell.client.send(Method::POST, "/images/load", &query, body, &headers).await?;
+        let response =
+            shell.client.send(Method::POST, "/images/load", &query, body, &headers).await?;
         let mut lines = documents(response);
         let mut progress = PullProgress::new(false);
         while let Some(line) = lines.next().await {
@@ -119,7 +120,8 @@ impl Import {
     pub(in crate::cli) async fn run(self, shell: &Shell) -> Result<()> {
         let stdin = self.file.as_os_str() == "-";
         let reader = open(Some(&self.file).filter(|_| !stdin))?;
-        let query = self.change.iter().fold(Query::new(), |query, text| query.with("changes", text));
+        let query =
+            self.change.iter().fold(Query::new(), |query, text| query.with("changes", text));
         let query = query
             .with_some("message", self.message.as_ref())
             .with_some("platform", self.platform.as_ref());
@@ -141,11 +143,13 @@ pub(in crate::cli) async fn import(
     let mut query = query.with("fromSrc", "-");
     if let Some(name) = name {
         let name = Reference::parse(name)?;
-        query = query.with("repo", name.familiar_name()).with("tag", name.tag().unwrap_or("latest"));
+        query =
+            query.with("repo", name.familiar_name()).with("tag", name.tag().unwrap_or("latest"));
     }
     let headers = [("content-type", "application/x-tar")];
     let body = stream_body(write);
-    let response = shell.client.send(Method::POST, "/images/create", &query, body, &headers).await?;
+    let response =
+        shell.client.send(Method::POST, "/images/create", &query, body, &headers).await?;
     let mut lines = documents(response);
     let mut id = String::new();
     let mut progress = PullProgress::new(true);

@@ -98,7 +98,14 @@ impl Create {
         if !self.options.no_resolve_image {
             pin(shell, &mut spec, &auth).await;
         }
-        let id = send(shell, "/services/create", Query::new(), &spec, self.options.with_registry_auth.then_some(&auth)).await?;
+        let id = send(
+            shell,
+            "/services/create",
+            Query::new(),
+            &spec,
+            self.options.with_registry_auth.then_some(&auth),
+        )
+        .await?;
         let id = text(&id, "ID");
         print::line(id)?;
         if self.options.detach {
@@ -147,9 +154,6 @@ impl Create {
         });
         apply(&self.options, &mut spec)?;
         tidy(&mut spec);
-        if spec.get("Mode").is_none() {
-            spec["Mode"] = mode(&self.mode);
-        }
         Ok(spec)
     }
 }

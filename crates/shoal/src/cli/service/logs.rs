@@ -39,9 +39,11 @@ impl Logs {
             Ok(service) => (path, service["Spec"]["TaskTemplate"].clone()),
             Err(error) if is_missing(&error) => {
                 let path = format!("/tasks/{}", segment(&self.name));
-                let task = shell.client.get(&path, &Query::new()).await.map_err(|_| {
-                    anyhow::anyhow!("no such task or service: {}", self.name)
-                })?;
+                let task = shell
+                    .client
+                    .get(&path, &Query::new())
+                    .await
+                    .map_err(|_| anyhow::anyhow!("no such task or service: {}", self.name))?;
                 (path, task["Spec"].clone())
             }
             Err(error) => return Err(error),
@@ -53,7 +55,11 @@ impl Logs {
             false => Names::read(shell, self.no_trunc).await?,
         };
         read_logs(shell, &format!("{path}/logs"), &query, tty, |frame| {
-            let line = if self.raw || tty { frame.data.to_vec() } else { names.line(&frame, self.choice.timestamps) };
+            let line = if self.raw || tty {
+                frame.data.to_vec()
+            } else {
+                names.line(&frame, self.choice.timestamps)
+            };
             match frame.source {
                 Source::Stdout => Ok(print::bytes(&line)?),
                 Source::Stderr => Ok(print::error_bytes(&line)?),
@@ -81,14 +87,22 @@ impl Names {
     async fn read(shell: &Shell, whole: bool) -> Result<Self> {
         let mut names = Self { whole, ..Self::default() };
         for node in list(&shell.client.get("/nodes", &Query::new()).await?) {
-            names.nodes.insert(text(node, "ID").to_owned(), text(&node["Description"], "Hostname").to_owned());
+            names.nodes.insert(
+                text(node, "ID").to_owned(),
+                text(&node["Description"], "Hostname").to_owned(),
+            );
         }
         for service in list(&shell.client.get("/services", &Query::new()).await?) {
-            names.services.insert(text(service, "ID").to_owned(), text(&service["Spec"], "Name").to_owned());
+            names
+                .services
+                .insert(text(service, "ID").to_owned(), text(&service["Spec"], "Name").to_owned());
         }
-        let tasks = shell.client.get("/tasks", &Query::new().with_filters(&Filters::default())).await?;
+        let tasks =
+            shell.client.get("/tasks", &Query::new().with_filters(&Filters::default())).await?;
         for task in list(&tasks) {
-            names.slots.insert(text(task, "ID").to_owned(), task["Slot"].as_u64().unwrap_or_default());
+            names
+                .slots
+                .insert(text(task, "ID").to_owned(), task["Slot"].as_u64().unwrap_or_default());
         }
         Ok(names)
     }
@@ -124,8 +138,11 @@ impl Names {
             detail("com.docker.swarm.service.id"),
             detail("com.docker.swarm.task.id"),
         );
-        let named = |names: &BTreeMap<String, String>, id: &str| names.get(id).cloned().unwrap_or(id.to_owned());
-        let short: String = if self.whole { task.to_owned() } else { task.chars().take(12).collect() };
+        let named = |names: &BTreeMap<String, String>, id: &str| {
+            names.get(id).cloned().unwrap_or(id.to_owned())
+        };
+        let short: String =
+            if self.whole { task.to_owned() } else { task.chars().take(12).collect() };
         let slot = match self.slots.get(task) {
             Some(slot) if *slot > 0 => slot.to_string(),
             _ => node.to_owned(),

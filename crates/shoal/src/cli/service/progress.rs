@@ -57,7 +57,8 @@ pub(super) async fn converge(shell: &Shell, id: &str, quiet: bool) -> Result<()>
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("overall progress: {pos} out of {len} tasks [{bar:30}] {msg}");
+    let style =
+        ProgressStyle::with_template("overall progress: {pos} out of {len} tasks [{bar:30}] {msg}");
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
@@ -110,7 +111,10 @@ impl Look {
     fn read_tasks(&mut self, tasks: &Value) {
         for task in tasks.as_array().into_iter().flatten() {
             let (desired, state) = (text(task, "DesiredState"), text(&task["Status"], "State"));
-            let over = matches!(state, "complete" | "shutdown" | "failed" | "rejected" | "orphaned" | "remove");
+            let over = matches!(
+                state,
+                "complete" | "shutdown" | "failed" | "rejected" | "orphaned" | "remove"
+            );
             if matches!(desired, "shutdown" | "remove") && !over {
                 self.leaving += 1;
             }

@@ -46,7 +46,10 @@ pub(in crate::cli) struct TaskList {
 impl Ps {
     /// Lists them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        let filters = self.services.iter().fold(Filters::default(), |filters, name| filters.with("service", name));
+        let filters = self
+            .services
+            .iter()
+            .fold(Filters::default(), |filters, name| filters.with("service", name));
         tasks(shell, &self.shown, filters).await
     }
 }
@@ -55,14 +58,19 @@ impl Ps {
 ///
 /// # Errors
 /// The daemon's refusals.
-pub(in crate::cli) async fn tasks(shell: &Shell, shown: &TaskList, mut filters: Filters) -> Result<()> {
+pub(in crate::cli) async fn tasks(
+    shell: &Shell,
+    shown: &TaskList,
+    mut filters: Filters,
+) -> Result<()> {
     filters.extend(Filters::parse(&shown.filter)?);
     let tasks = shell.client.get("/tasks", &Query::new().with_filters(&filters)).await?;
     let nodes = names(&shell.client.get("/nodes", &Query::new()).await?, |node| {
         text(&node["Description"], "Hostname")
     });
-    let services =
-        names(&shell.client.get("/services", &Query::new()).await?, |service| text(&service["Spec"], "Name"));
+    let services = names(&shell.client.get("/services", &Query::new()).await?, |service| {
+        text(&service["Spec"], "Name")
+    });
     let mut tasks: Vec<&Value> = tasks.as_array().into_iter().flatten().collect();
     tasks.sort_by_cached_key(|task| {
         let service = services.get(text(task, "ServiceID")).cloned().unwrap_or_default();
@@ -91,7 +99,11 @@ pub(in crate::cli) async fn tasks(shell: &Shell, shown: &TaskList, mut filters: 
 }
 
 fn names(list: &Value, name: impl Fn(&Value) -> &str) -> BTreeMap<String, String> {
-    list.as_array().into_iter().flatten().map(|item| (text(item, "ID").to_owned(), name(item).to_owned())).collect()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .map(|item| (text(item, "ID").to_owned(), name(item).to_owned()))
+        .collect()
 }
 
 fn name(task: &Value, services: &BTreeMap<String, String>) -> String {

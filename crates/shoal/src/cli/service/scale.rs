@@ -34,7 +34,8 @@ impl Scale {
         }
         for text in &self.services {
             let name = text.split('=').next().unwrap_or_default();
-            let service = shell.client.get(&format!("/services/{}", segment(name)), &Query::new()).await?;
+            let service =
+                shell.client.get(&format!("/services/{}", segment(name)), &Query::new()).await?;
             progress::converge(shell, id(&service), false).await?;
         }
         Ok(())
@@ -49,11 +50,13 @@ async fn scale(shell: &Shell, text: &str) -> Result<String> {
     let (name, number) = text
         .split_once('=')
         .ok_or_else(|| anyhow!("invalid scale specifier '{text}', expected SERVICE=NUMBER"))?;
-    let replicas: u64 = number.parse().map_err(|_| anyhow!("{name}: invalid replicas value {number}"))?;
+    let replicas: u64 =
+        number.parse().map_err(|_| anyhow!("{name}: invalid replicas value {number}"))?;
     // Another change may come between; then the newer spec is scaled.
     const ATTEMPTS: usize = 5;
     for attempt in 1.. {
-        let service = shell.client.get(&format!("/services/{}", segment(name)), &Query::new()).await?;
+        let service =
+            shell.client.get(&format!("/services/{}", segment(name)), &Query::new()).await?;
         let mut spec = service["Spec"].clone();
         if spec["Mode"]["Replicated"].is_null() {
             bail!("{name}: scale can only be used with replicated mode");
@@ -62,7 +65,8 @@ async fn scale(shell: &Shell, text: &str) -> Result<String> {
         let query = Query::new().with("version", &service["Version"]["Index"]);
         let path = format!("/services/{}/update", id(&service));
         match send(shell, &path, query, &spec, None).await {
-            Err(error) if attempt < ATTEMPTS && format!("{error:#}").contains("out of sequence") => {}
+            Err(error)
+                if attempt < ATTEMPTS && format!("{error:#}").contains("out of sequence") => {}
             Err(error) => return Err(error),
             Ok(_) => break,
         }

@@ -11,8 +11,8 @@ use super::options::Options;
 /// # Errors
 /// A value that cannot be read.
 pub(super) fn apply(options: &Options, spec: &mut Value) -> Result<()> {
-    apply_container(options, &mut spec["TaskTemplate"]["ContainerSpec"])?;
-    apply_task(options, &mut spec["TaskTemplate"])?;
+    apply_container(options, spec)?;
+    apply_task(options, spec)?;
     if let Some(replicas) = options.replicas {
         if spec["Mode"].get("Global").is_some() {
             bail!("replicas can only be used with replicated or replicated-job mode");
@@ -37,48 +37,77 @@ pub(super) fn apply(options: &Options, spec: &mut Value) -> Result<()> {
         ("Order", word(options.rollback_order.as_ref())),
     ];
     roll_out(spec, "RollbackConfig", rollback);
-    put(&mut spec["EndpointSpec"], [("Mode", word(options.endpoint_mode.as_ref()))]);
+    put(spec, &["EndpointSpec"], [("Mode", word(options.endpoint_mode.as_ref()))]);
     Ok(())
 }
 
-fn apply_container(options: &Options, container: &mut Value) -> Result<()> {
-    let entrypoint = options.entrypoint.as_ref().map(|text| json!(text.split_whitespace().collect::<Vec<_>>()));
-    put(container, [
-        ("Dir", word(options.workdir.as_ref())),
-        ("User", word(options.user.as_ref())),
-        ("Hostname", word(options.hostname.as_ref())),
-        ("Command", entrypoint),
-        ("TTY", options.tty.then(|| json!(true))),
-        ("ReadOnly", options.read_only.then(|| json!(true))),
-        ("Init", options.init.then(|| json!(true))),
-        ("StopSignal", word(options.stop_signal.as_ref())),
-        ("StopGracePeriod", time(options.stop_grace_period.as_deref())?),
-        ("Healthcheck", health(&options.health)?),
-    ]);
+fn apply_container(options: &Options, spec: &mut Value) -> Result<()> {
+    let entrypoint =
+        options.entrypoint.as_ref().map(|text| json!(text.split_whitespace().collect::<Vec<_>>()));
+    put(
+        spec,
+        &["TaskTemplate", "ContainerSpec"],
+        [
+            ("Dir", word(options.workdir.as_ref())),
+            ("User", word(options.user.as_ref())),
+            ("Hostname", word(options.hostname.as_ref())),
+            ("Command", entrypoint),
+            ("TTY", options.tty.then_some(Value::Bool(true))),
+            ("ReadOnly", options.read_only.then_some(Value::Bool(true))),
+            ("Init", options.init.then_some(Value::Bool(true))),
+            ("StopSignal", word(options.stop_signal.as_ref())),
+            ("StopGracePeriod", time(options.stop_grace_period.as_deref())?),
+            ("Healthcheck", health(&options.health)?),
+        ],
+    );
     Ok(())
 }
 
-fn apply_task(options: &Options, task: &mut Value) -> Result<()> {
-    let cpus = |text: &Option<String>| text.as_deref().map(|text| nano_cpus(Some(text)).map(|n| json!(n))).transpose();
-    let size = |text: &Option<String>| text.as_deref().map(|text| bytes(Some(text)).map(|n| json!(n))).transpose();
-    put(&mut task["Resources"]["Limits"], [
-        ("NanoCPUs", cpus(&options.limit_cpu)?),
-        ("MemoryBytes", size(&options.limit_memory)?),
-        ("Pids", options.limit_pids.map(|n| json!(n))),
-    ]);
-    put(&mut task["Resources"]["Reservations"], [
-        ("NanoCPUs", cpus(&options.reserve_cpu)?),
-        ("MemoryBytes", size(&options.reserve_memory)?),
-    ]);
-    put(&mut task["RestartPolicy"], [
-        ("Condition", word(options.restart_condition.as_ref())),
-        ("Delay", time(options.restart_delay.as_deref())?),
-        ("MaxAttempts", options.restart_max_attempts.map(|n| json!(n))),
-        ("Window", time(options.restart_window.as_deref())?),
-    ]);
-    put(&mut task["Placement"], [("MaxReplicas", options.replicas_max_per_node.map(|n| json!(n)))]);
+fn apply_task(options: &Options, spec: &mut Value) -> Result<()> {
+    let cpus = |text: &Option<String>| {
+        text.as_deref().map(|text| nano_cpus(Some(text)).map(|n| json!(n))).transpose()
+    };
+    let size = |text: &Option<String>| {
+        text.as_deref().map(|text| bytes(Some(text)).map(|n| json!(n))).transpose()
+    };
+    put(
+        spec,
+        &["TaskTemplate", "Resources", "Limits"],
+        [
+            ("NanoCPUs", cpus(&options.limit_cpu)?),
+            ("MemoryBytes", size(&options.limit_memory)?),
+            ("Pids", options.limit_pids.map(|n| json!(n))),
+        ],
+    );
+    put(
+        spec,
+        &["TaskTemplate", "Resources", "Reservations"],
+        [
+            ("NanoCPUs", cpus(&options.reserve_cpu)?),
+            ("MemoryBytes", size(&options.reserve_memory)?),
+        ],
+    );
+    put(
+        spec,
+        &["TaskTemplate", "RestartPolicy"],
+        [
+            ("Condition", word(options.restart_condition.as_ref())),
+            ("Delay", time(options.restart_delay.as_deref())?),
+            ("MaxAttempts", options.restart_max_attempts.map(|n| json!(n))),
+            ("Window", time(options.restart_window.as_deref())?),
+        ],
+    );
+    put(
+        spec,
+        &["TaskTemplate", "Placement"],
+        [("MaxReplicas", options.replicas_max_per_node.map(|n| json!(n)))],
+    );
     let log_options = (!options.log_opt.is_empty()).then(|| Value::Object(pairs(&options.log_opt)));
-    put(&mut task["LogDriver"], [("Name", word(options.log_driver.as_ref())), ("Options", log_options)]);
+    put(
+        spec,
+        &["TaskTemplate", "LogDriver"],
+        [("Name", word(options.log_driver.as_ref())), ("Options", log_options)],
+    );
     Ok(())
 }
 
@@ -90,14 +119,19 @@ fn roll_out<const N: usize>(spec: &mut Value, key: &str, values: [(&str, Option<
     if spec[key].is_null() {
         spec[key] = json!({ "Parallelism": 1 });
     }
-    put(&mut spec[key], values);
+    put(spec, &[key], values);
 }
 
-/// Sets members that were given.
-pub(super) fn put<const N: usize>(document: &mut Value, values: [(&str, Option<Value>); N]) {
+/// Sets members that were given; where none was, nothing is touched: an empty
+/// part of a spec is another spec than none, and tasks would be replaced.
+pub(super) fn put<const N: usize>(
+    document: &mut Value,
+    path: &[&str],
+    values: [(&str, Option<Value>); N],
+) {
     for (key, value) in values {
         if let Some(value) = value {
-            document[key] = value;
+            path.iter().fold(&mut *document, |part, step| &mut part[*step])[key] = value;
         }
     }
 }
@@ -110,12 +144,16 @@ fn time(text: Option<&str>) -> Result<Option<Value>> {
     text.map(|text| nanos(text).map(|nanos| json!(nanos))).transpose()
 }
 
-/// Removes members that say nothing, so that a new spec is what was given.
+/// Removes members that say nothing from a new spec; a mode may be empty.
 pub(super) fn tidy(value: &mut Value) {
-    if let Value::Object(map) = value {
-        map.values_mut().for_each(tidy);
-        map.retain(|_, value| !value.is_null() && !value.as_object().is_some_and(Map::is_empty));
+    let Value::Object(map) = value else { return };
+    for (_, value) in map.iter_mut().filter(|(key, _)| *key != "Mode") {
+        tidy(value);
     }
+    map.retain(|key, value| {
+        let empty = value.as_object().is_some_and(Map::is_empty) && key != "Mode";
+        !value.is_null() && !empty
+    });
 }
 
 /// A published port: `published:target/protocol`, or

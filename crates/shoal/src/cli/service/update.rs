@@ -10,7 +10,7 @@ use super::super::shell::Shell;
 use super::create::{pin, send};
 use super::options::Options;
 use super::progress;
-use super::spec::{apply, port, tidy};
+use super::spec::{apply, port};
 use crate::client::{Query, segment};
 use crate::print;
 use crate::print::words::text;
@@ -97,7 +97,9 @@ impl Update {
         if self.image.is_some() && !self.options.no_resolve_image {
             pin(shell, &mut spec, &auth).await;
         }
-        let query = Query::new().with("version", &service["Version"]["Index"]).with("registryAuthFrom", "spec");
+        let query = Query::new()
+            .with("version", &service["Version"]["Index"])
+            .with("registryAuthFrom", "spec");
         let path = format!("/services/{}/update", text(&service, "ID"));
         send(shell, &path, query, &spec, self.options.with_registry_auth.then_some(&auth)).await?;
         finish(shell, &service, &self.service, &self.options).await
@@ -105,34 +107,50 @@ impl Update {
 
     fn change(&self, spec: &mut Value) -> Result<()> {
         apply(&self.options, spec)?;
-        change_map(spec, "Labels", &self.label_add, &self.label_rm);
-        let task = &mut spec["TaskTemplate"];
         if self.force {
+            let task = &mut spec["TaskTemplate"];
             task["ForceUpdate"] = json!(task["ForceUpdate"].as_u64().unwrap_or_default() + 1);
         }
-        let named = |name: &Value, key: &str, list: &[String]| list.iter().any(|text| name[key] == text.as_str());
-        change_list(&mut task["Networks"], |network| !named(network, "Target", &self.network_rm), self.network_add.iter().map(|name| Ok(json!({ "Target": name }))))?;
-        change_list(
-            &mut task["Placement"]["Constraints"],
-            |text| !self.constraint_rm.iter().any(|gone| text == gone),
-            self.constraint_add.iter().map(|text| Ok(json!(text))),
-        )?;
-        let container = &mut task["ContainerSpec"];
         if let Some(image) = &self.image {
-            container["Image"] = json!(Reference::parse(image)?.with_default_tag().familiar());
+            let image = Reference::parse(image)?.with_default_tag().familiar();
+            spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!(image);
         }
         if let Some(args) = &self.args {
-            container["Args"] = json!(args.split_whitespace().collect::<Vec<_>>());
+            let args: Vec<&str> = args.split_whitespace().collect();
+            spec["TaskTemplate"]["ContainerSpec"]["Args"] = json!(args);
         }
-        change_map(container, "Labels", &self.container_label_add, &self.container_label_rm);
-        change_list(&mut container["Env"], |text| !self.replaces_variable(text), self.env_add.iter().map(|text| Ok(json!(text))))?;
-        change_list(&mut container["Mounts"], |mount| !named(mount, "Target", &self.mount_rm), self.mount_add.iter().map(|text| read_mount(text)))?;
-        change_list(
-            &mut spec["EndpointSpec"]["Ports"],
-            |port| !self.publish_rm.iter().any(|text| port["TargetPort"].to_string() == *text),
-            self.publish_add.iter().map(|text| port(text)),
-        )?;
-        tidy(spec);
+        change_map(spec, &["Labels"], &self.label_add, &self.label_rm);
+        let labels = ["TaskTemplate", "ContainerSpec", "Labels"];
+        change_map(spec, &labels, &self.container_label_add, &self.container_label_rm);
+        self.change_lists(spec)
+    }
+
+    fn change_lists(&self, spec: &mut Value) -> Result<()> {
+        let named = |item: &Value, key: &str, names: &[String]| {
+            names.iter().any(|name| item[key] == name.as_str())
+        };
+        let texts = |texts: &[String]| texts.iter().map(|text| json!(text)).collect::<Vec<_>>();
+        let networks = self.network_add.iter().map(|name| json!({ "Target": name })).collect();
+        change_list(spec, &["TaskTemplate", "Networks"], networks, |network| {
+            !named(network, "Target", &self.network_rm)
+        });
+        let constraints = ["TaskTemplate", "Placement", "Constraints"];
+        change_list(spec, &constraints, texts(&self.constraint_add), |text| {
+            !self.constraint_rm.iter().any(|gone| text == gone)
+        });
+        let env = ["TaskTemplate", "ContainerSpec", "Env"];
+        change_list(spec, &env, texts(&self.env_add), |text| !self.replaces_variable(text));
+        let mounts = self.mount_add.iter().map(|text| read_mount(text)).collect::<Result<_>>()?;
+        change_list(spec, &["TaskTemplate", "ContainerSpec", "Mounts"], mounts, |mount| {
+            !named(mount, "Target", &self.mount_rm)
+        });
+        let gone = self.publish_rm.iter().map(|text| port(text)).collect::<Result<Vec<_>>>()?;
+        let ports = self.publish_add.iter().map(|text| port(text)).collect::<Result<_>>()?;
+        change_list(spec, &["EndpointSpec", "Ports"], ports, |port| {
+            !gone.iter().any(|gone| {
+                gone["TargetPort"] == port["TargetPort"] && gone["Protocol"] == port["Protocol"]
+            })
+        });
         Ok(())
     }
 
@@ -145,29 +163,31 @@ impl Update {
     }
 }
 
-fn change_map(document: &mut Value, key: &str, add: &[String], remove: &[String]) {
-    let mut map: Map<String, Value> = document[key].as_object().cloned().unwrap_or_default();
-    map.retain(|name, _| !remove.contains(name));
-    map.extend(pairs(add));
-    document[key] = Value::Object(map);
+fn change_map(spec: &mut Value, path: &[&str], add: &[String], remove: &[String]) {
+    if add.is_empty() && remove.is_empty() {
+        return;
+    }
+    let map = path.iter().fold(spec, |part, step| &mut part[*step]);
+    let mut changed: Map<String, Value> = map.as_object().cloned().unwrap_or_default();
+    changed.retain(|name, _| !remove.contains(name));
+    changed.extend(pairs(add));
+    *map = Value::Object(changed);
 }
 
-fn change_list(
-    list: &mut Value,
-    keep: impl Fn(&Value) -> bool,
-    add: impl Iterator<Item = Result<Value>>,
-) -> Result<()> {
-    let mut items: Vec<Value> = list.as_array().cloned().unwrap_or_default();
-    items.retain(keep);
-    for item in add {
-        items.push(item?);
+fn change_list(spec: &mut Value, path: &[&str], add: Vec<Value>, keep: impl Fn(&Value) -> bool) {
+    let there = path.iter().try_fold(&*spec, |part, step| part.get(*step));
+    let before = there.and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut after = before.clone();
+    after.retain(keep);
+    after.extend(add);
+    if after != before {
+        *path.iter().fold(spec, |part, step| &mut part[*step]) = Value::Array(after);
     }
-    *list = if items.is_empty() { Value::Null } else { Value::Array(items) };
-    Ok(())
 }
 
 async fn roll_back(shell: &Shell, service: &Value, name: &str, options: &Options) -> Result<()> {
-    let query = Query::new().with("version", &service["Version"]["Index"]).with("rollback", "previous");
+    let query =
+        Query::new().with("version", &service["Version"]["Index"]).with("rollback", "previous");
     let path = format!("/services/{}/update", text(service, "ID"));
     send(shell, &path, query, &service["Spec"], None).await?;
     finish(shell, service, name, options).await
@@ -217,7 +237,8 @@ mod tests {
     }
 
     fn change(line: &str, mut spec: Value) -> Value {
-        let line = Line::try_parse_from(std::iter::once("update").chain(line.split(' '))).expect(line);
+        let line =
+            Line::try_parse_from(std::iter::once("update").chain(line.split(' '))).expect(line);
         line.update.change(&mut spec).expect("a change");
         spec
     }
@@ -226,15 +247,22 @@ mod tests {
     fn lists_and_maps_change_in_place() {
         let spec = json!({"Labels": {"a": "1", "b": "2"}, "TaskTemplate": {"ForceUpdate": 1,
             "ContainerSpec": {"Image": "i", "Env": ["A=1", "B=2"]}}});
-        let changed = change("--force --label-rm a --label-add c=3 --env-add A=9 --env-rm B --image j s", spec);
+        let changed = change(
+            "--force --label-rm a --label-add c=3 --env-add A=9 --env-rm B --image j s",
+            spec,
+        );
         assert_eq!(changed["Labels"], json!({"b": "2", "c": "3"}));
         assert_eq!(changed["TaskTemplate"]["ForceUpdate"], 2);
-        assert_eq!(changed["TaskTemplate"]["ContainerSpec"], json!({"Image": "j:latest", "Env": ["A=9"]}));
+        assert_eq!(
+            changed["TaskTemplate"]["ContainerSpec"],
+            json!({"Image": "j:latest", "Env": ["A=9"]})
+        );
     }
 
     #[test]
     fn nothing_given_changes_nothing() {
-        let spec = json!({"Name": "s", "Labels": {"a": "1"}, "TaskTemplate": {"ContainerSpec": {"Image": "i"}}});
+        let spec = json!({"Name": "s", "Labels": {}, "Mode": {"Global": {}}, "TaskTemplate": {
+            "Placement": {}, "Resources": {"Limits": {}}, "ContainerSpec": {"Image": "i"}}});
         assert_eq!(change("s", spec.clone()), spec);
     }
 }
