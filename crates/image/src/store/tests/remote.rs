@@ -102,6 +102,9 @@ impl Fake {
 }
 
 async fn answer(State(fake): State<Fake>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let sent = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let request = Request::from_parts(parts, ());
     let mut mood = fake.mood.lock().unwrap();
     let path = request.uri().path().to_owned();
     mood.requests.push(format!("{} {}", request.method(), request.uri()));
@@ -110,8 +113,9 @@ async fn answer(State(fake): State<Fake>, request: Request) -> Response<Body> {
     };
     let respond = |status: u16| Response::builder().status(status);
     if path == "/token" {
+        let refreshed = String::from_utf8_lossy(&sent).contains("&refresh_token=fresh");
         return match &mood.token_for {
-            Some(wanted) if *wanted == header("authorization") => {
+            Some(wanted) if refreshed || *wanted == header("authorization") => {
                 respond(200).body(r#"{"token":"good","expires_in":300}"#.into()).unwrap()
             }
             _ => respond(401).body(Body::empty()).unwrap(),
@@ -321,6 +325,8 @@ async fn tokens_and_passwords_are_used() {
     let token = "GET /token?service=fake&scope=repository%3Ax%3Apull";
     assert!(asked.iter().any(|request| request == token), "{asked:?}");
     pull(Auth::RegistryToken("good".into())).await.unwrap();
+    pull(Auth::IdentityToken("fresh".into())).await.unwrap();
+    assert!(pull(Auth::IdentityToken("stale".into())).await.is_err());
 
     fake.set(|mood| (mood.token_for, mood.basic) = (None, Some(header)));
     let error = pull(Auth::Anonymous).await.unwrap_err();
@@ -341,6 +347,52 @@ async fn tokens_and_passwords_are_used() {
     let manifest = store.remote_manifest(&fake.name(), &good).await.unwrap();
     assert_eq!(manifest.platforms, [Platform::host()]);
     assert_eq!(manifest.media_type, "");
+}
+
+/// Connections of a TLS server whose certificate nobody vouches for.
+struct TlsListener {
+    inner: tokio::net::TcpListener,
+    acceptor: tokio_rustls::TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            let (stream, address) = self.inner.accept().await.unwrap();
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loopback_is_spoken_to_by_https_where_it_knows_it() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let fake = Fake::start().await;
+    fake.add_image(&[("a", b"1")]);
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let tls = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let inner = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = inner.local_addr().unwrap();
+    let listener = TlsListener { inner, acceptor: Arc::new(tls).into() };
+    let router = Router::new().fallback(answer).with_state(fake);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let wanted = name(&format!("{address}/x:1"));
+    let pulled = store.pull(&wanted, &Auth::Anonymous, None, no_progress()).await.unwrap();
+    assert_eq!(read_layer_file(&store, &pulled.image, "a").unwrap(), b"1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
