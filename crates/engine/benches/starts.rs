@@ -46,6 +46,19 @@ fn main() {
         }
         daemon.close().await;
     });
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let before = resident_mib();
+        let begin = Instant::now();
+        let ids = up(&daemon, MANY).await;
+        let took = begin.elapsed().as_millis();
+        let after = resident_mib();
+        println!("\n{MANY} at once: {took} ms; memory of the daemon {before} -> {after} MiB");
+        let begin = Instant::now();
+        futures_util::future::join_all(ids.iter().map(|id| daemon.remove(id.as_str()))).await;
+        println!("all removed by force: {} ms", begin.elapsed().as_millis());
+        daemon.close().await;
+    });
     println!(
         "\n{:10} {:>9} {:>9} {:>9}   {CROWD} at once on the host's network, ms",
         "parallel", "start", "stop", "remove"

@@ -100,7 +100,8 @@ impl Engine {
     }
 
     /// Stops the engine's own work; containers go on running for the next daemon to find.
-    /// Verbs that are under way are finished first.
+    /// Verbs that are under way are finished first; those that wait for a program's end are
+    /// given up, and the program goes on.
     pub async fn close(&self) {
         self.containers.node.tasks.close().await;
     }

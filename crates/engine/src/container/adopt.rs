@@ -28,7 +28,7 @@ use super::launch::ExitListener;
 use super::record::Record;
 use super::restart_policy::{self, EndedRun};
 use super::run::{UNSEEN_EXIT_CODE, unseen_exit};
-use super::state::{Phase, RunState};
+use super::state::{Happening, Phase, RunState};
 use crate::domain::MountKind;
 use crate::node::blocking;
 use crate::shim::{Connection, ShimError};
@@ -100,8 +100,9 @@ impl Containers {
             if !again && !record.host.auto_remove {
                 continue;
             }
-            if again {
-                container.state.send_modify(|state| state.phase = Phase::Restarting);
+            if again && self.happen(&container, Happening::Exited { again: true }, |_| {}).is_err()
+            {
+                continue;
             }
             let containers = self.clone();
             let delay = again.then_some(Duration::ZERO);

@@ -1,10 +1,12 @@
 //! One container in memory: what it is, where it is, and who may act on it.
 //!
-//! Three locks with three meanings, taken in this order:
+//! Four locks with four meanings, taken in this order:
 //! - `gate`: one verb at a time acts on the container; held over waiting.
 //! - `session`: who holds it owns the run-time things (process, bundle, sandbox,
 //!   cgroup). Held from a start until all of that is gone again, so the next
 //!   start and the removal wait for the clean-up and for nothing else.
+//! - `disk`: held while the state is written, so that the last word on disk is the
+//!   last word in memory.
 //! - `state`: read and changed in passing, never held over waiting; whoever
 //!   watches it sees every change.
 
@@ -27,6 +29,8 @@ pub(crate) struct Container {
     pub(crate) gate: Gate<()>,
     /// Owner of the run-time things.
     pub(crate) session: Arc<Gate<()>>,
+    /// One writer of `state.json` at a time.
+    pub(crate) disk: Gate<()>,
     /// Where it is.
     pub(crate) state: watch::Sender<RunState>,
     record: RwLock<Arc<Record>>,
@@ -51,6 +55,7 @@ impl Container {
             id: record.id.clone(),
             gate: Gate::default(),
             session: Arc::default(),
+            disk: Gate::default(),
             state: watch::Sender::new(state),
             record: RwLock::new(Arc::new(record)),
             waiting_attaches: Mutex::default(),

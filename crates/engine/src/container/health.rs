@@ -84,7 +84,10 @@ impl Probing {
             if self.container.state.borrow().phase != Phase::Running {
                 continue;
             }
-            let probe = self.probe().await;
+            let probe = tokio::select! {
+                probe = self.probe() => probe,
+                () = self.containers.node.tasks.closing.cancelled() => return,
+            };
             self.take(probe, self.is_starting(begin.elapsed()), exits);
         }
     }

@@ -62,7 +62,7 @@ impl Containers {
         }
         self.publish(&container.record(), "kill", &[("signal", signal.number().to_string())]);
         if signal == Signal::KILL {
-            self.await_exit(container, exits, Some(KILL_DEADLINE)).await;
+            self.await_exit(container, exits, Some(KILL_DEADLINE)).await?;
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Containers {
         self.note_stop_by_hand(container);
         self.signal(container, Signal::KILL).await?;
         self.publish(&container.record(), "kill", &[("signal", "9".into())]);
-        if self.await_exit(container, exits, Some(KILL_DEADLINE)).await {
+        if self.await_exit(container, exits, Some(KILL_DEADLINE)).await? {
             return Ok(());
         }
         Err(ContainerError::Shim {
@@ -142,17 +142,27 @@ impl Containers {
     }
 
     /// Waits for the exit after the first `exits`; whether it came in time.
+    ///
+    /// # Errors
+    /// The engine closes meanwhile: the container goes on.
     pub(super) async fn await_exit(
         &self,
         container: &Container,
         exits: u64,
         deadline: Option<Duration>,
-    ) -> bool {
+    ) -> Result<bool, ContainerError> {
         let mut changes = container.state.subscribe();
         let ended = changes.wait_for(|state| state.exits > exits || state.removed);
-        match deadline {
-            None => ended.await.is_ok(),
-            Some(deadline) => tokio::time::timeout(deadline, ended).await.is_ok(),
+        let late = async {
+            match deadline {
+                None => std::future::pending().await,
+                Some(deadline) => tokio::time::sleep(deadline).await,
+            }
+        };
+        tokio::select! {
+            ended = ended => Ok(ended.is_ok()),
+            () = late => Ok(false),
+            () = self.node.tasks.closing.cancelled() => Err(ContainerError::ShuttingDown),
         }
     }
 }

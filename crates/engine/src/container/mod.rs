@@ -113,6 +113,7 @@ impl Containers {
 
     /// Writes a container's state to disk.
     pub(crate) async fn save_state(&self, container: &Arc<Container>) {
+        let _disk = container.disk.lock().await;
         let state = container.state.borrow().clone();
         let (node, id) = (self.node.clone(), container.id.clone());
         let written = blocking(move || node.paths.write_state(&id, &state)).await;

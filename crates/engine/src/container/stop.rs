@@ -52,7 +52,7 @@ impl Containers {
         if self.signal(container, signal).await? {
             self.publish(&container.record(), "kill", &[("signal", signal.number().to_string())]);
         }
-        if !self.await_exit(container, exits, patience(container, options)).await {
+        if !self.await_exit(container, exits, patience(container, options)).await? {
             self.kill_hard(container).await?;
         }
         self.publish(&container.record(), "stop", &[]);

@@ -13,6 +13,8 @@ use shoal_engine::domain::{
     RestartPolicy, StopOptions,
 };
 
+use shoal_model::{Classify, Kind};
+
 use crate::bed::{
     Bed, Daemon, SHIM, eventually, on_node, open, outputs, read_all, shell, shim_path, sleeper,
 };
@@ -261,8 +263,21 @@ fn a_daemon_that_leaves_in_order_leaves_its_containers_running() {
         let daemon = bed.open().await;
         let id = daemon.start_ready(sleeper()).await;
         let pid = daemon.containers().inspect(id.as_str()).unwrap().state.pid;
+        // A stop that would wait for ever does not hold it up.
+        let stubborn = daemon.start_ready(shell("trap '' TERM; echo ready; sleep 1000")).await;
+        let containers = daemon.containers().clone();
+        let name = stubborn.to_string();
+        let stopping = tokio::spawn(async move {
+            let options = StopOptions { timeout_s: Some(-1), signal: None };
+            containers.stop(&name, options).await
+        });
+        let mut events = daemon.engine.events().subscribe(Some(Default::default()));
+        while events.next().await.unwrap().action != "kill" {}
         daemon.close().await;
+        assert_eq!(stopping.await.unwrap().unwrap_err().kind(), Kind::Unavailable);
         let daemon = bed.open().await;
+        assert_eq!(daemon.status(stubborn.as_str()), ContainerStatus::Running);
+        daemon.remove(stubborn.as_str()).await;
         let state = daemon.containers().inspect(id.as_str()).unwrap().state;
         assert_eq!((state.status, state.pid), (ContainerStatus::Running, pid));
         daemon.containers().stop(id.as_str(), StopOptions::default()).await.unwrap();
