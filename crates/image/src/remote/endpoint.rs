@@ -229,4 +229,25 @@ mod tests {
             assert_eq!(registries.key(host).insecure, insecure, "{host}");
         }
     }
+
+    #[tokio::test]
+    async fn plain_http_where_https_is_wanted_is_said_in_dockers_words() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let registries = Registries::new(&StoreConfig::default());
+        let key = ClientKey { insecure: false, loopback: true, domain: None };
+        let client = registries.client(&key).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/v2/", listener.local_addr().unwrap());
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut greeting = [0; 16];
+            stream.read_exact(&mut greeting).await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(client.get(&url).send(), server);
+        assert_eq!(
+            error::unreachable("Get", &url, &answer.unwrap_err()).to_string(),
+            format!("Get \"{url}\": http: server gave HTTP response to HTTPS client")
+        );
+    }
 }
