@@ -39,6 +39,9 @@ pub enum ContainerError {
     /// The configuration asks for something this engine does not have.
     #[error("{0} is not supported yet")]
     Unsupported(String),
+    /// The container's log driver keeps nothing that could be read.
+    #[error("configured logging driver does not support reading")]
+    NoLogs,
     /// The verb cannot be done in the container's present state.
     #[error("{0}")]
     Conflict(String),
@@ -149,7 +152,7 @@ impl Classify for ContainerError {
             | ContainerError::BadName(_)
             | ContainerError::Invalid(_) => Kind::Invalid,
             ContainerError::NameTaken { .. } | ContainerError::Conflict(_) => Kind::Conflict,
-            ContainerError::Unsupported(_) => Kind::NotImplemented,
+            ContainerError::Unsupported(_) | ContainerError::NoLogs => Kind::NotImplemented,
             ContainerError::NotModified(_) => Kind::NotModified,
             ContainerError::Shim { .. } | ContainerError::Io { .. } => Kind::Internal,
             ContainerError::Runtime { kind, .. } => *kind,

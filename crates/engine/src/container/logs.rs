@@ -15,9 +15,7 @@ impl Containers {
         let container = self.table.find(name)?;
         let record = container.record();
         if record.host.log.driver == LogDriver::None {
-            return Err(ContainerError::Unsupported(
-                "reading logs: the container's log driver \"none\" keeps none; it".into(),
-            ));
+            return Err(ContainerError::NoLogs);
         }
         let failed =
             |name: &str| ContainerError::io(format!("cannot read the log of container {name}"));

@@ -43,6 +43,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shoal_model::ContainerId;
+use shoal_network::SandboxState;
 
 pub(crate) use attach::{detach_keys, window};
 pub(crate) use inspect::tree_bytes;
@@ -91,6 +92,37 @@ impl Containers {
             id: record.id.to_string(),
             attributes,
         });
+    }
+
+    /// Tells everyone that a container has joined its networks, or left them.
+    pub(crate) fn publish_networks(
+        &self,
+        record: &Record,
+        sandbox: Option<&SandboxState>,
+        action: &str,
+    ) {
+        if record.hidden {
+            return;
+        }
+        for endpoint in sandbox.iter().flat_map(|sandbox| &sandbox.endpoints) {
+            let driver = match self.node.networks.inspect(endpoint.network.as_str()) {
+                Ok(view) => view.network.driver.as_str(),
+                // Removed meanwhile; only a bridge can be.
+                Err(_) => "bridge",
+            };
+            let attributes = [
+                ("container", record.id.as_str()),
+                ("name", endpoint.network_name.as_str()),
+                ("type", driver),
+            ];
+            self.events.publish(Event {
+                time: clock::now(),
+                object: ObjectType::Network,
+                action: action.into(),
+                id: endpoint.network.to_string(),
+                attributes: attributes.map(|(key, value)| (key.into(), value.into())).into(),
+            });
+        }
     }
 
     /// Lets something happen to a container, or says in Docker's words why it cannot.

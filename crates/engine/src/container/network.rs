@@ -1,6 +1,8 @@
 //! Joins containers to networks, and takes them out.
 
 use super::Containers;
+use shoal_network::SandboxState;
+
 use super::launch::endpoint_request;
 use crate::domain::{EndpointOptions, NetworkMode};
 use crate::error::ContainerError;
@@ -37,7 +39,9 @@ impl Containers {
             record.networks.insert(key, options);
             let running = container.state.borrow().phase.has_process();
             if running {
-                containers.node.networks.connect(&container.id, request).await?;
+                let endpoint = containers.node.networks.connect(&container.id, request).await?;
+                let joined = SandboxState { endpoints: vec![endpoint], ..SandboxState::default() };
+                containers.publish_networks(&record, Some(&joined), "connect");
             }
             containers.save_record(&container, record).await?;
             containers.save_sandbox(&container).await;
@@ -81,10 +85,14 @@ impl Containers {
                 };
             }
             if container.state.borrow().phase.has_process() {
+                let before = containers.node.networks.state(&container.id).unwrap_or_default();
                 let left = containers.node.networks.disconnect(&container.id, &network.name).await;
                 if !force {
                     left?;
                 }
+                let mut gone = before;
+                gone.endpoints.retain(|endpoint| endpoint.network == network.id);
+                containers.publish_networks(&record, Some(&gone), "disconnect");
             }
             containers.save_record(&container, record).await?;
             containers.save_sandbox(&container).await;

@@ -76,6 +76,8 @@ impl Containers {
         // Waits until an earlier run is cleaned up.
         let session = container.session.clone().lock_owned().await;
         let Running { pid, started_at, sandbox, exit } = self.launch(container).await?;
+        let record = container.record();
+        self.publish_networks(&record, sandbox.as_deref(), "connect");
         let told = self.happen(container, Happening::Started, |state| {
             state.pid = pid;
             state.started_at = Some(started_at);
@@ -91,7 +93,7 @@ impl Containers {
         });
         debug_assert_eq!(told, Ok(()));
         self.save_state(container).await;
-        self.publish(&container.record(), "start", &[]);
+        self.publish(&record, "start", &[]);
         let delay = match starter {
             Starter::Caller => None,
             Starter::Policy(delay) => Some(delay),
@@ -156,6 +158,7 @@ impl Containers {
     ) -> Option<Duration> {
         let record = container.record();
         self.leave_networks(&record).await;
+        let sandbox = container.state.borrow().sandbox.clone();
         let mut again = None;
         container.state.send_modify(|state| {
             let ran_for =
@@ -176,6 +179,7 @@ impl Containers {
             // finds the event.
             self.publish_end(&record, ended, ran_for);
         });
+        self.publish_networks(&record, sandbox.as_deref(), "disconnect");
         self.save_state(container).await;
         again
     }

@@ -258,6 +258,15 @@ fn events_tell_a_life() {
         gone.done().await;
         let mut actions = Vec::new();
         while let Some(event) = listener.try_next() {
+            if event.object == ObjectType::Network {
+                assert_eq!(event.attributes["container"], id.as_str());
+                assert_eq!(
+                    (event.attributes["name"].as_str(), event.attributes["type"].as_str()),
+                    ("host", "host")
+                );
+                actions.push(format!("network {}", event.action));
+                continue;
+            }
             assert_eq!((event.object, event.id.as_str()), (ObjectType::Container, id.as_str()));
             assert_eq!(event.attributes["name"], "short");
             if event.action == "die" {
@@ -265,7 +274,8 @@ fn events_tell_a_life() {
             }
             actions.push(event.action.clone());
         }
-        assert_eq!(actions, ["create", "start", "die", "destroy"]);
+        let wanted = ["create", "network connect", "start", "die", "network disconnect", "destroy"];
+        assert_eq!(actions, wanted);
         daemon.close().await;
     });
 }
