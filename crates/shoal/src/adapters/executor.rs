@@ -263,3 +263,6 @@ fn bound_ports(view: &ContainerView) -> Vec<PortConfig> {
         };
     bound.map(config).collect()
 }
+
+#[cfg(test)]
+mod tests;

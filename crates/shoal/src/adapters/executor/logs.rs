@@ -1,9 +1,39 @@
 //! The output of tasks, handed to the swarm's log broker.
 
+use std::collections::VecDeque;
+
 use shoal_cluster::agent::{ExecutorError, LogLine, LogOptions, LogSink, LogStream, LogTail};
 use shoal_engine::domain::{LogOptions as EngineOptions, LogStreams};
 use shoal_engine::{Containers, OutputStream};
 use shoal_model::ContainerId;
+
+/// How many lines before the end, of any stream, hold as many of the wanted
+/// ones as were asked for. The engine, like Docker, counts before it chooses
+/// streams; the swarm means lines it gets.
+async fn tail(
+    containers: &Containers,
+    id: &ContainerId,
+    options: &LogOptions,
+) -> Result<Option<usize>, ExecutorError> {
+    let LogTail::Last(wanted) = options.tail else { return Ok(None) };
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    if (options.stdout && options.stderr) || wanted == 0 {
+        return Ok(Some(wanted));
+    }
+    let everything = EngineOptions { since: options.since, ..EngineOptions::default() };
+    let mut log = containers.logs(id.as_str(), everything).await.map_err(super::failed)?;
+    let (mut count, mut last) = (0, VecDeque::new());
+    while let Some(entry) = log.next().await {
+        if options.stdout == (entry.stream == OutputStream::Stdout) {
+            if last.len() == wanted {
+                last.pop_front();
+            }
+            last.push_back(count);
+        }
+        count += 1;
+    }
+    Ok(Some(last.front().map_or(0, |first| count - first)))
+}
 
 /// Sends a container's lines until there are no more or nobody listens.
 pub(super) async fn send(
@@ -15,10 +45,7 @@ pub(super) async fn send(
     let wanted = EngineOptions {
         streams: LogStreams { stdout: options.stdout, stderr: options.stderr },
         follow: options.follow,
-        tail: match options.tail {
-            LogTail::All => None,
-            LogTail::Last(lines) => Some(usize::try_from(lines).unwrap_or(usize::MAX)),
-        },
+        tail: tail(containers, id, options).await?,
         since: options.since,
         until: None,
     };

@@ -1,0 +1,224 @@
+//! The contract of executors on a real engine, and what a task's spec becomes.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use shoal_build::testing::busybox_rootfs;
+use shoal_cluster::agent::contract::{self, Program};
+use shoal_engine::EngineConfig;
+use shoal_engine::domain::{HostPort, MountKind, NetworkMode, Port};
+use shoal_image::{ImportOptions, StoreConfig};
+use shoal_model::Timestamp;
+use shoal_model::swarm::{
+    Annotations, ContainerSpec, Endpoint, EndpointSpec, FileTarget, Meta, NetworkAttachmentSpec,
+    SecretRef, Shared, Task, TaskOrigin, TaskSpec, TaskState, TaskStatus, Version,
+};
+use shoal_network::{NetworkConfig, Networks};
+use shoal_runtime::launch::ShimBinary;
+use shoal_sys::cgroup::{Cgroup, Layout};
+use shoal_sys::netns;
+
+use super::*;
+
+fn task(number: u32, container: ContainerSpec) -> Task {
+    let spec = TaskSpec {
+        container,
+        networks: vec![NetworkAttachmentSpec {
+            target: "host".into(),
+            aliases: Vec::new(),
+            driver_options: BTreeMap::new(),
+        }],
+        ..TaskSpec::default()
+    };
+    Task {
+        id: format!("{number:0>25}").parse().unwrap(),
+        meta: Meta::default(),
+        spec: Shared::new(spec),
+        spec_version: Version(1),
+        service_id: format!("{:s>25}", "").parse().unwrap(),
+        slot: 3,
+        node_id: Some(format!("{:n>25}", "").parse().unwrap()),
+        service_annotations: Annotations::named("web"),
+        status: TaskStatus::new(TaskState::Assigned, "", Timestamp::from_nanos(0)),
+        desired_state: TaskState::Running,
+        networks: Vec::new(),
+        endpoint: None,
+        log_driver: None,
+        origin: TaskOrigin::Fill,
+        start_after: None,
+        started_at: None,
+    }
+}
+
+fn work(task: Task) -> Work {
+    Work { task: Arc::new(task), secrets: Vec::new(), configs: Vec::new() }
+}
+
+fn shell(image: &str, line: &str) -> ContainerSpec {
+    ContainerSpec {
+        image: image.into(),
+        command: vec!["/bin/sh".into(), "-c".into(), line.into()],
+        ..ContainerSpec::default()
+    }
+}
+
+#[test]
+fn the_engines_executor_keeps_the_contract() {
+    in_own_network(|| async {
+        let machine = Machine::new().await;
+        let mut number = 0;
+        contract::run(&machine.executor, |program| {
+            number += 1;
+            work(task(
+                number,
+                match program {
+                    Program::RunsUntilStopped => {
+                        shell("busybox", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
+                    }
+                    Program::ExitsWith3 => shell("busybox", "exit 3"),
+                    Program::WritesLines => {
+                        shell("busybox", "echo one; echo two; echo three; echo four >&2")
+                    }
+                    Program::MissingImage => shell("no-such-image:1", "true"),
+                },
+            ))
+        })
+        .await;
+        machine.close().await;
+    });
+}
+
+#[test]
+fn a_spec_becomes_a_container() {
+    let mut spec = shell("busybox", "true");
+    spec.hostname = "{{.Service.Name}}-{{.Task.Slot}}-{{.Node.Hostname}}".into();
+    spec.env = vec!["SLOT={{.Task.Slot}}".into(), "PLAIN=1".into()];
+    spec.mounts = vec![swarm::Mount {
+        kind: swarm::MountKind::Volume,
+        source: "data-{{.Task.Slot}}".into(),
+        target: "/data".into(),
+        ..swarm::Mount::default()
+    }];
+    let mut one = task(1, spec);
+    let port = PortConfig {
+        name: String::new(),
+        protocol: PortProtocol::Tcp,
+        target_port: 80,
+        published_port: 8080,
+        publish_mode: PublishMode::Host,
+    };
+    one.endpoint = Some(Endpoint {
+        spec: EndpointSpec::default(),
+        ports: vec![
+            port.clone(),
+            PortConfig { publish_mode: PublishMode::Ingress, target_port: 81, ..port },
+        ],
+        virtual_ips: Vec::new(),
+    });
+    let mut node = describe::describe(&[]);
+    node.hostname = "ann".into();
+    let request = container::request(&work(one), &node).unwrap();
+    assert_eq!(request.name.unwrap(), "web.3.0000000000000000000000001");
+    assert_eq!(request.config.hostname.as_deref(), Some("web-3-ann"));
+    assert_eq!(request.config.env, ["SLOT=3", "PLAIN=1"]);
+    assert_eq!(request.config.labels["com.docker.swarm.service.name"], "web");
+    assert_eq!(request.host.network_mode, NetworkMode::Host);
+    let MountKind::Volume { name, .. } = &request.host.mounts[0].kind else { panic!("no volume") };
+    assert_eq!(name.as_deref(), Some("data-3"));
+    let port: Port = "80/tcp".parse().unwrap();
+    assert_eq!(request.host.port_bindings.len(), 1, "the mesh's ports are not the container's");
+    let HostPort::Range { first: 8080, .. } = request.host.port_bindings[&port][0].host_port else {
+        panic!("another port");
+    };
+}
+
+#[test]
+fn what_this_node_cannot_do_is_said() {
+    let node = describe::describe(&[]);
+    let mut secret = shell("busybox", "true");
+    secret.secrets = vec![SecretRef {
+        secret_id: format!("{:x>25}", "").parse().unwrap(),
+        secret_name: "key".into(),
+        file: FileTarget { name: "key".into(), uid: "0".into(), gid: "0".into(), mode: 0o400 },
+    }];
+    let mut wrong = shell("busybox", "true");
+    wrong.env = vec!["X={{.Nothing}}".into()];
+    for (spec, word) in [(secret, "secrets"), (wrong, "Nothing")] {
+        let error = container::request(&work(task(1, spec)), &node).unwrap_err();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+/// An executor on an engine with one image, gone with the test.
+struct Machine {
+    _directory: tempfile::TempDir,
+    engine: Arc<Engine>,
+    networks: Arc<Networks>,
+    executor: EngineExecutor,
+    cgroup_parent: String,
+}
+
+impl Machine {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let images = Store::open(&path("image"), StoreConfig::default()).unwrap();
+        let name = "busybox:latest".parse().unwrap();
+        let rootfs = busybox_rootfs().unwrap();
+        images.import(rootfs.as_slice(), ImportOptions::default(), Some(&name)).unwrap();
+        let networks = Networks::open(&path("network"), NetworkConfig::default()).await.unwrap();
+        let cgroup_parent = format!("shoal-test-executor-{}", std::process::id());
+        let config = EngineConfig {
+            root: directory.path().to_owned(),
+            run: path("run"),
+            cgroup_parent: cgroup_parent.clone(),
+            parallel_starts: None,
+        };
+        let shim = ShimBinary::open(&shim()).unwrap();
+        let engine = Engine::open(config, images.clone(), networks.clone(), shim).await.unwrap();
+        let executor = EngineExecutor::new(engine.clone(), images, Vec::new());
+        Self { _directory: directory, engine, networks, executor, cgroup_parent }
+    }
+
+    /// Nothing of a task is left.
+    async fn close(self) {
+        assert_eq!(self.executor.known_tasks().await.unwrap(), []);
+        self.engine.close().await;
+        self.networks.close().await;
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let cgroup = Cgroup::at(&Layout::detect().unwrap(), &self.cgroup_parent).unwrap();
+        // Also after a test that failed in the middle.
+        let removed = cgroup.kill_all().and_then(|()| cgroup.remove());
+        assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
+    }
+}
+
+/// The shim next to this test program.
+fn shim() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let path = program.ancestors().nth(2).unwrap().join("shoal-shim");
+    assert!(path.exists(), "{} is missing: cargo build -p shoal-runtime", path.display());
+    path
+}
+
+/// Runs a test on a thread of its own in a fresh network namespace.
+fn in_own_network<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
+    let namespace = netns::create().unwrap();
+    let run = || {
+        netns::enter_for_good(namespace.as_fd()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test());
+    };
+    std::thread::scope(|scope| {
+        if let Err(panic) = scope.spawn(run).join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
