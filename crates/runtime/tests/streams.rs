@@ -52,6 +52,26 @@ fn input_goes_through_and_its_end_arrives() {
     container.gone();
 }
 
+/// A client may also half-close its socket; output still comes.
+#[test]
+fn a_socket_closed_for_writing_is_the_end_of_input() {
+    let mut setup = Setup::new(&["sh", "-c", "cat; sleep 0.1; echo after"]);
+    setup.config.open_stdin = true;
+    setup.config.stdin_once = true;
+    let mut container = setup.create();
+    let socket = shoal_runtime::client::connect(&container.setup.bundle).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = Connection::over(socket.try_clone().unwrap());
+    let attach = Operation::Attach { stdin: true, stdout: true, stderr: true };
+    assert_eq!(stream.call(attach).unwrap(), Reply::Attached);
+    container.start();
+    stream.write_stdin(b"before ").unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let (output, exit) = collect(stream);
+    assert_eq!((output.as_str(), exit.exit_code), ("before after\n", 0));
+    container.gone();
+}
+
 #[test]
 fn input_stays_open_for_the_next_client_unless_used_once() {
     let mut setup = Setup::new(&["sh", "-c", "while read line; do echo got $line; done"]);

@@ -4,8 +4,7 @@
 //! do; what to do when is decided above. Errors are [`std::io::Error`]: callers
 //! know the object and add its name.
 //!
-//! Kernel needed: Linux 5.12 (`mount_setattr`), 6.1 tested by design, cgroup v1,
-//! hybrid or v2.
+//! Kernel needed: Linux 5.12 (`mount_setattr`); cgroup v1, hybrid or v2.
 
 pub mod caps;
 pub mod cgroup;
