@@ -36,6 +36,11 @@ impl Containers {
                 });
             }
             let request = endpoint_request(&network.name, &options)?;
+            if record.networks.is_empty() && record.host.network_mode == NetworkMode::None {
+                // Compose takes a new container out of its only network and puts it back with
+                // other names: its ports belong there again.
+                record.host.network_mode = NetworkMode::Network(key.clone());
+            }
             record.networks.insert(key, options);
             let running = container.state.borrow().phase.has_process();
             if running {
