@@ -11,7 +11,7 @@ use super::{Containers, not_running};
 use crate::domain::{AttachOptions, LogOptions, LogStreams, TerminalSize};
 use crate::error::ContainerError;
 use crate::logs::LogStream;
-use crate::shim::{Connection, Ends, Leaving, pump};
+use crate::shim::{Connection, Ends, Leaving, ShimError, pump};
 use crate::stream::{
     Attached, CHANNEL_CHUNKS, DEFAULT_DETACH_KEYS, DetachKeys, Input, Output, OutputChunk,
 };
@@ -111,12 +111,15 @@ impl Containers {
             let opened = async {
                 let mut stream = Connection::open(&bundle).await?;
                 stream.call(attach.wants).await?;
-                Ok(stream)
+                Ok::<_, ShimError>(stream)
             };
-            let stream =
-                opened.await.map_err(|error| ContainerError::shim(&container.id, error))?;
-            // A client that has gone meanwhile hangs up, that is all.
-            let _ = attach.connection.send(stream);
+            match opened.await {
+                // A client that has gone meanwhile hangs up, that is all.
+                Ok(stream) => drop(attach.connection.send(stream)),
+                // It has just ended, and so does the attachment.
+                Err(ShimError::Io(_)) => {}
+                Err(error) => return Err(ContainerError::shim(&container.id, error)),
+            }
         }
         Ok(())
     }

@@ -151,8 +151,12 @@ impl Containers {
         mut control: Connection,
         attaches: Vec<WaitingAttach>,
     ) -> Result<(u32, Timestamp, Connection, u64), ShimError> {
+        // The end is asked for together with the start: a short program's shim may have
+        // left before a later question. One that could not create may have left already;
+        // its answer says why.
+        let both = || [Operation::Start, Operation::Wait];
         let ahead = match attaches.is_empty() {
-            true => Some(control.send(Operation::Start).await?),
+            true => control.send_all(both()).await.ok(),
             false => None,
         };
         let created = match control.answer(CREATE_REQUEST_ID).await {
@@ -172,11 +176,10 @@ impl Containers {
             // A client that has gone meanwhile hangs up, that is all.
             let _ = attach.connection.send(stream);
         }
-        let start = match ahead {
-            Some(start) => start,
-            None => control.send(Operation::Start).await?,
+        let [start, question] = match ahead {
+            Some(ids) => ids,
+            None => control.send_all(both()).await?,
         };
-        let question = control.send(Operation::Wait).await?;
         match control.answer(start).await {
             Ok(Reply::Started { started_at }) => {
                 Ok((pid.unsigned_abs(), started_at, control, question))

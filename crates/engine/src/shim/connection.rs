@@ -76,12 +76,24 @@ impl Connection {
 
     /// Asks without waiting; the id is for [`Connection::answer`].
     pub(crate) async fn send(&mut self, operation: Operation) -> Result<u64, ShimError> {
-        let id = self.next_id;
-        self.next_id += 1;
-        let mut bytes = Vec::new();
-        encode_request(&Request { id, operation }, &mut bytes)?;
-        self.stream.write_all(&bytes).await?;
+        let [id] = self.send_all([operation]).await?;
         Ok(id)
+    }
+
+    /// Asks several things in one write: a shim that leaves after the first has them all.
+    pub(crate) async fn send_all<const N: usize>(
+        &mut self,
+        operations: [Operation; N],
+    ) -> Result<[u64; N], ShimError> {
+        let mut bytes = Vec::new();
+        let mut ids = [0; N];
+        for (place, operation) in ids.iter_mut().zip(operations) {
+            *place = self.next_id;
+            self.next_id += 1;
+            encode_request(&Request { id: *place, operation }, &mut bytes)?;
+        }
+        self.stream.write_all(&bytes).await?;
+        Ok(ids)
     }
 
     /// Waits for the answer to request `id`, which must be the next thing to come.

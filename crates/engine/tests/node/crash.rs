@@ -59,9 +59,12 @@ async fn play_and_kill(bed: &Arc<Bed>, play: &str, ready: &str) {
     let output = child.stdout.take().unwrap();
     let ready = ready.to_owned();
     let told = tokio::task::spawn_blocking(move || {
-        BufReader::new(output).lines().any(|line| line.unwrap().contains(&ready))
+        let mut lines = BufReader::new(output).lines();
+        (lines.any(|line| line.unwrap().contains(&ready)), lines)
     });
-    assert!(told.await.unwrap(), "the daemon's child did not get ready");
+    // Kept open to the end: a child that cannot write would die by itself.
+    let (told, _lines) = told.await.unwrap();
+    assert!(told, "the daemon's child did not get ready");
     child.kill().unwrap();
     child.wait().unwrap();
 }
