@@ -88,7 +88,7 @@ impl Ground {
         let data = self.dir.path().join(format!("registry-{node}"));
         let child = self
             .inside(node, &shoal().to_string_lossy())
-            .args(["registry", "serve", "--listen", "127.0.0.1:5000", "--root"])
+            .args(["registry", "serve", "--listen", "127.0.0.1:5000", "--dir"])
             .arg(&data)
             .stdout(Stdio::null())
             .spawn()

@@ -110,13 +110,7 @@ pub(crate) async fn create_service(peer: &Peer, image: &str) -> Result<()> {
 
 /// Scales and waits until that many run, and no other container is there.
 pub(crate) async fn scale(peer: &Peer, replicas: u64) -> Result<Duration> {
-    let path = format!("/services/{SERVICE}");
-    let service = peer.api.call(Method::GET, &path, &Value::Null).await?;
-    let mut spec = service["Spec"].clone();
-    spec["Mode"]["Replicated"]["Replicas"] = json!(replicas);
-    let version = &service["Version"]["Index"];
-    let start = Instant::now();
-    peer.api.call(Method::POST, &format!("{path}/update?version={version}"), &spec).await?;
+    let start = set_replicas(peer, replicas).await?;
     until(&format!("{replicas} replicas on {}", peer.name), async || {
         // Cheap on both: what runs, and what is there at all.
         let info = peer.api.call(Method::GET, "/info", &Value::Null).await?;
@@ -125,6 +119,25 @@ pub(crate) async fn scale(peer: &Peer, replicas: u64) -> Result<Duration> {
     })
     .await?;
     Ok(start.elapsed())
+}
+
+/// Asks for that many; gives when the request that was taken left. A dockerd
+/// still busy with the last change refuses one with "out of sequence".
+async fn set_replicas(peer: &Peer, replicas: u64) -> Result<Instant> {
+    let path = format!("/services/{SERVICE}");
+    loop {
+        let service = peer.api.call(Method::GET, &path, &Value::Null).await?;
+        let mut spec = service["Spec"].clone();
+        spec["Mode"]["Replicated"]["Replicas"] = json!(replicas);
+        let version = &service["Version"]["Index"];
+        let start = Instant::now();
+        let update = format!("{path}/update?version={version}");
+        match peer.api.call(Method::POST, &update, &spec).await {
+            Ok(_) => return Ok(start),
+            Err(error) if error.to_string().contains("out of sequence") => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Whether the manager knows it, too.

@@ -3,14 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
 
-use super::{
-    links::Links,
-    nat, node,
-    plan::Plan,
-    remove,
-    state::Home,
-    swarm,
-};
+use super::{links::Links, nat, node, plan::Plan, remove, state::Home, swarm};
 
 /// Make a cluster and wait until it answers.
 #[derive(Debug, ClapArgs)]

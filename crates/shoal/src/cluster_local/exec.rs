@@ -24,7 +24,12 @@ impl Exec {
         let plan = home.plan(&self.cluster)?;
         let node = plan.node(&self.node)?;
         let Some(init) = home.node(&plan, node).init() else {
-            bail!("node {} is stopped; start it with `shoal cluster start {} {}`", node.name, plan.name, node.name);
+            bail!(
+                "node {} is stopped; start it with `shoal cluster start {} {}`",
+                node.name,
+                plan.name,
+                node.name
+            );
         };
         let status = Command::new("nsenter")
             .args(["--target", &init.as_raw_nonzero().to_string()])

@@ -91,7 +91,8 @@ impl Init {
     pub(super) fn run(self) -> Result<()> {
         let node = NodeDir::at(self.dir.clone());
         mounts(&node)?;
-        rustix::system::sethostname(self.hostname.as_bytes()).context("cannot set the host name")?;
+        rustix::system::sethostname(self.hostname.as_bytes())
+            .context("cannot set the host name")?;
         wait_for_go()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -189,7 +190,8 @@ fn run_directory(node: &NodeDir) -> Result<()> {
     let resolvers = fs::canonicalize("/etc/resolv.conf").ok().filter(|p| p.starts_with("/run"));
     let resolvers = resolvers.and_then(|path| Some((fs::read(&path).ok()?, path)));
     // The node's own folder may lie below /run: reach it by descriptor.
-    let own = open_tree(CWD, node.run(), OpenTreeFlags::OPEN_TREE_CLONE).context("no run folder")?;
+    let own =
+        open_tree(CWD, node.run(), OpenTreeFlags::OPEN_TREE_CLONE).context("no run folder")?;
     let whole = open_tree(CWD, node.path(), OpenTreeFlags::OPEN_TREE_CLONE)
         .context("the node's folder is gone")?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
@@ -212,8 +214,7 @@ fn attach(tree: &impl rustix::fd::AsFd, place: &Path) -> Result<()> {
     let mounting = || format!("cannot mount {}", place.display());
     fs::create_dir_all(place).with_context(mounting)?;
     rustix::fs::chmod(place, Mode::from_raw_mode(0o755)).with_context(mounting)?;
-    move_mount(tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .with_context(mounting)
+    move_mount(tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).with_context(mounting)
 }
 
 /// Waits for a line on standard input: the cable is laid. An end without one

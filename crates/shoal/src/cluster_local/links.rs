@@ -94,7 +94,8 @@ impl Links {
         let mut addresses = self.handle.address().get().execute();
         while let Some(message) = addresses.try_next().await.context("cannot list addresses")? {
             for attribute in message.attributes {
-                if let rtnetlink::packet_route::address::AddressAttribute::Address(IpAddr::V4(ip)) = attribute
+                if let rtnetlink::packet_route::address::AddressAttribute::Address(IpAddr::V4(ip)) =
+                    attribute
                     && let [10, 89, third, _] = ip.octets()
                 {
                     taken.push(third);
@@ -120,7 +121,7 @@ impl Links {
             Ok(message) => Ok(message.map(|m| m.header.index)),
             Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -NO_SUCH_DEVICE => {
                 Ok(None)
-            },
+            }
             Err(error) => Err(error).with_context(|| format!("cannot look up link {link}")),
         }
     }

@@ -51,7 +51,10 @@ fn nft(script: &str) -> Result<()> {
     }
     let output = child.wait_with_output().context("nft did not end")?;
     if !output.status.success() {
-        bail!("nft refused the cluster's rules: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "nft refused the cluster's rules: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }

@@ -103,8 +103,7 @@ pub(super) fn boot(
     let pid: i32 = line.trim().parse().with_context(booting)?;
     dir.set_init(pid)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime
-        .block_on(async { Links::open()?.add_cable(plan, node, pid.unsigned_abs()).await })?;
+    runtime.block_on(async { Links::open()?.add_cable(plan, node, pid.unsigned_abs()).await })?;
     writeln!(go, "go").with_context(booting)
 }
 

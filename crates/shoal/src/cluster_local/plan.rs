@@ -131,11 +131,7 @@ mod tests {
             plan.nodes.iter().map(|n| format!("{} {} {}", n.name, n.address, n.link)).collect();
         assert_eq!(
             nodes,
-            [
-                "demo-1 10.89.1.11 shc1n1",
-                "demo-2 10.89.1.12 shc1n2",
-                "demo-3 10.89.1.13 shc1n3"
-            ]
+            ["demo-1 10.89.1.11 shc1n1", "demo-2 10.89.1.12 shc1n2", "demo-3 10.89.1.13 shc1n3"]
         );
         assert_eq!(plan.node("2").unwrap().name, "demo-2");
         assert_eq!(

@@ -3,13 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
 
-use super::{
-    cgroups,
-    links::Links,
-    nat, node,
-    plan::Plan,
-    state::Home,
-};
+use super::{cgroups, links::Links, nat, node, plan::Plan, state::Home};
 
 /// Stop and remove a cluster with everything in it.
 #[derive(Debug, ClapArgs)]

@@ -154,8 +154,7 @@ impl NodeDir {
             fs::remove_dir_all(&run).with_context(|| format!("cannot empty {}", run.display()))?;
         }
         for dir in [self.lib(), run] {
-            fs::create_dir_all(&dir)
-                .with_context(|| format!("cannot create {}", dir.display()))?;
+            fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         }
         Ok(())
     }
@@ -211,10 +210,7 @@ mod tests {
         home.add(&plan).unwrap();
         assert_eq!(home.plan("demo").unwrap(), plan);
         let again = home.add(&plan).unwrap_err().to_string();
-        assert_eq!(
-            again,
-            "cluster demo already exists; remove it with `shoal cluster rm demo`"
-        );
+        assert_eq!(again, "cluster demo already exists; remove it with `shoal cluster rm demo`");
         home.forget("demo").unwrap();
         assert_eq!(home.plan("demo").unwrap_err().to_string(), "no such cluster: demo");
         assert!(!dir.path().join("clusters").exists());

@@ -43,7 +43,10 @@ impl Tasks {
     /// Tasks that still run anything, wanted or not.
     pub(super) fn alive(&self) -> usize {
         let over = ["complete", "shutdown", "failed", "rejected", "remove", "orphaned"];
-        self.0.iter().filter(|t| !over.contains(&t["Status"]["State"].as_str().unwrap_or(""))).count()
+        self.0
+            .iter()
+            .filter(|t| !over.contains(&t["Status"]["State"].as_str().unwrap_or("")))
+            .count()
     }
 
     /// Running tasks whose image ends with `tag`.
@@ -62,7 +65,10 @@ impl Tasks {
         });
         let text = |task: &Value| {
             let status = &task["Status"];
-            format!("slot {} is {}: {}{}", task["Slot"], status["State"], status["Message"], status["Err"])
+            format!(
+                "slot {} is {}: {}{}",
+                task["Slot"], status["State"], status["Message"], status["Err"]
+            )
         };
         wanted.take(3).map(text).collect::<Vec<_>>().join("; ")
     }

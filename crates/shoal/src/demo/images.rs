@@ -62,7 +62,8 @@ pub(super) fn context(python: bool, examples: Option<&Path>) -> Result<tempfile:
     }
     let files: &[(&str, &str)] = if python { PYTHON } else { OFFLINE };
     for (name, contents) in files {
-        fs::write(dir.path().join(name), contents).with_context(|| format!("cannot write {name}"))?;
+        fs::write(dir.path().join(name), contents)
+            .with_context(|| format!("cannot write {name}"))?;
     }
     Ok(dir)
 }

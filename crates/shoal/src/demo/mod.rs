@@ -22,9 +22,11 @@ use stage::Stage;
 
 /// Run the crawler story on a local three-node cluster.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "It makes a cluster, a private registry, a Redis and an image with a spider,
+#[command(
+    after_help = "It makes a cluster, a private registry, a Redis and an image with a spider,
 scales the spider 1, 3, 50, 500, loses a machine, rolls out a new version,
-scales to 0, and removes it all. Takes about two minutes; needs root.")]
+scales to 0, and removes it all. Takes about two minutes; needs root."
+)]
 pub(crate) struct Args {
     /// Nodes of the cluster
     #[arg(long, default_value_t = 3)]

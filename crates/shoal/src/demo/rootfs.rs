@@ -75,7 +75,11 @@ mod tests {
 
     #[test]
     fn what_ldd_prints() {
-        let text = "\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/libc.so.6 (0x2)\n\t/lib64/ld.so (0x3)\n";
-        assert_eq!(parse_ldd(text), [PathBuf::from("/lib/libc.so.6"), PathBuf::from("/lib64/ld.so")]);
+        let text =
+            "\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/libc.so.6 (0x2)\n\t/lib64/ld.so (0x3)\n";
+        assert_eq!(
+            parse_ldd(text),
+            [PathBuf::from("/lib/libc.so.6"), PathBuf::from("/lib64/ld.so")]
+        );
     }
 }

@@ -39,7 +39,11 @@ impl Stage {
             .lines()
             .filter_map(|line| {
                 let mut words = line.split('\t').map(str::to_owned);
-                Some(Node { name: words.next()?, address: words.next()?, docker_host: words.next()? })
+                Some(Node {
+                    name: words.next()?,
+                    address: words.next()?,
+                    docker_host: words.next()?,
+                })
             })
             .collect();
         let first = nodes.first().context("the cluster has no nodes")?;

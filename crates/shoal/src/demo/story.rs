@@ -36,7 +36,8 @@ pub(super) async fn tell(stage: &Stage, args: &Args) -> Result<Report> {
     check_spread(stage, 3).await?;
     scale(stage, &mut report, 50, "2 min promised for 50 servers; Docker 20.10 here 3.5 s").await?;
     work(&mut queue).await?;
-    scale(stage, &mut report, args.peak, "30 s promised; Docker 20.10 here 41 s, by tag 79 s").await?;
+    scale(stage, &mut report, args.peak, "30 s promised; Docker 20.10 here 41 s, by tag 79 s")
+        .await?;
     queue.check_each_once(ITEMS)?;
     logs(stage, &mut report)?;
     scale(stage, &mut report, 3, "").await?;
@@ -103,8 +104,21 @@ async fn create(stage: &Stage, report: &mut Report) -> Result<()> {
     let port = format!("REDIS_PORT={REDIS_PORT}");
     let password = format!("REDIS_PASSWORD={PASSWORD}");
     stage.shoal(&[
-        "service", "create", "--detach", "--name", SERVICE, "--network", "host",
-        "--env", &host, "--env", &port, "--env", &password, "--env", PAUSE,
+        "service",
+        "create",
+        "--detach",
+        "--name",
+        SERVICE,
+        "--network",
+        "host",
+        "--env",
+        &host,
+        "--env",
+        &port,
+        "--env",
+        &password,
+        "--env",
+        PAUSE,
         &image(stage, "0.01"),
     ])?;
     until(stage.client(), SERVICE, "1", PATIENCE, |tasks| tasks.running().count() == 1).await?;
@@ -200,18 +214,22 @@ async fn update(stage: &Stage, report: &mut Report) -> Result<()> {
     scale(stage, report, 50, "").await?;
     let start = Instant::now();
     stage.shoal(&[
-        "service", "update", "--detach", "--update-parallelism", "10", "--update-monitor", "1ms",
-        "--image", &image(stage, "0.02"), SERVICE,
+        "service",
+        "update",
+        "--detach",
+        "--update-parallelism",
+        "10",
+        "--update-monitor",
+        "1ms",
+        "--image",
+        &image(stage, "0.02"),
+        SERVICE,
     ])?;
     until(stage.client(), SERVICE, "50 of version 0.02", PATIENCE, |tasks| {
         tasks.running_image("spider:0.02") == 50 && tasks.running().count() == 50
     })
     .await?;
-    report.since(
-        "update of 50, 10 at a time",
-        start,
-        "1 min promised; Docker 20.10 here 20.6 s",
-    );
+    report.since("update of 50, 10 at a time", start, "1 min promised; Docker 20.10 here 20.6 s");
     Ok(())
 }
 
