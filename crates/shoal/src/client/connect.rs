@@ -31,7 +31,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// When nobody answers, naming the address and what to try.
 pub(crate) async fn open(address: &Address) -> Result<SendRequest<RequestBody>> {
     let stream = dial(address).await.with_context(|| {
-        format!("cannot connect to the daemon at {address}; is `shoal serve` running there?")
+        format!("cannot connect to the daemon at {address} (is `shoal serve` running?)")
     })?;
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.context("connecting")?;
