@@ -126,6 +126,32 @@ fn a_client_that_attaches_before_the_start_misses_nothing() {
 }
 
 #[test]
+fn the_shortest_programs_are_neither_lost_nor_cut() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let once = async |attach: bool| {
+            let mut request = shell("");
+            request.config.cmd = Some(vec!["echo".into(), "short".into()]);
+            let id = daemon.containers().create(request).await.unwrap().id;
+            let wait = daemon.containers().wait(id.as_str(), WaitCondition::NextExit).unwrap();
+            let attached = match attach {
+                true => Some(daemon.containers().attach(id.as_str(), outputs()).await.unwrap()),
+                false => None,
+            };
+            daemon.containers().start(id.as_str()).await.unwrap();
+            if let Some(attached) = attached {
+                assert_eq!(read_all(attached).await, "short\n");
+            }
+            assert_eq!(wait.done().await.exit_code, 0);
+            assert_eq!(daemon.log(id.as_str()).await, "short\n");
+            daemon.remove(id.as_str()).await;
+        };
+        futures_util::future::join_all((0..120).map(|number| once(number % 2 == 0))).await;
+        daemon.close().await;
+    });
+}
+
+#[test]
 fn input_goes_in_and_its_end_is_told_while_output_goes_on() {
     on_node(async |bed| {
         let daemon = bed.open().await;
