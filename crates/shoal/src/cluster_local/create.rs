@@ -26,7 +26,8 @@ impl Create {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut taken: Vec<_> = home.plans()?.iter().map(|plan| plan.index).collect();
         taken.extend(runtime.block_on(async { Links::open()?.taken().await })?);
-        let plan = Plan::new(&self.name, self.nodes, &taken)?;
+        let mut plan = Plan::new(&self.name, self.nodes, &taken)?;
+        plan.turned_on_forwarding = !nat::forwards();
         home.add(&plan)?;
         let made = self.make(home, &plan, &runtime);
         if let Err(error) = made {

@@ -16,13 +16,24 @@ const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 /// lets the host forward. Adding it twice is adding it once.
 pub(super) fn add(plan: &Plan) -> Result<()> {
     nft(&rules(plan))?;
-    fs::write(FORWARDING, "1").context("cannot let this host forward packets")
+    set_forwarding(true)
 }
 
-/// Takes the translation away. Forwarding stays on: others may rely on it.
+/// Takes the translation away.
 pub(super) fn remove(plan: &Plan) -> Result<()> {
     // "add" first: deleting what is not there would be an error.
     nft(&format!("add table ip {0}\ndelete table ip {0}\n", plan.table()))
+}
+
+/// Whether the host forwards packets.
+pub(super) fn forwards() -> bool {
+    fs::read_to_string(FORWARDING).is_ok_and(|text| text.trim() == "1")
+}
+
+/// Lets the host forward packets, or not.
+pub(super) fn set_forwarding(on: bool) -> Result<()> {
+    let text = if on { "1" } else { "0" };
+    fs::write(FORWARDING, text).context("cannot change whether this host forwards packets")
 }
 
 fn rules(plan: &Plan) -> String {

@@ -25,6 +25,10 @@ pub(super) struct Plan {
     pub(super) index: u8,
     /// The nodes, the first being the manager.
     pub(super) nodes: Vec<NodePlan>,
+    /// The host forwarded no packets before there were clusters: whoever
+    /// removes the last one turns forwarding off again.
+    #[serde(default)]
+    pub(super) turned_on_forwarding: bool,
 }
 
 /// One node of it.
@@ -59,7 +63,7 @@ impl Plan {
                 peer: format!("shc{index}p{}", n + 1),
             })
             .collect();
-        Ok(Self { name: name.into(), index, nodes })
+        Ok(Self { name: name.into(), index, nodes, turned_on_forwarding: false })
     }
 
     /// The bridge all nodes are on.

@@ -33,12 +33,27 @@ pub(super) fn remove(home: &Home, plan: &Plan) -> Result<()> {
     faults.extend(cgroups::remove(&plan.cgroup_root()).err());
     faults.extend(remove_links(plan).err());
     faults.extend(nat::remove(plan).err());
+    faults.extend(give_forwarding_back(home, plan).err());
     if faults.is_empty() {
         // Only now: the record is what a second attempt goes by.
         return home.forget(&plan.name);
     }
     let texts: Vec<_> = faults.iter().map(|fault| format!("{fault:#}")).collect();
     bail!("cluster {} is not all removed: {}", plan.name, texts.join("; "))
+}
+
+/// Forwarding goes with the last cluster, if the first one turned it on.
+fn give_forwarding_back(home: &Home, plan: &Plan) -> Result<()> {
+    if !plan.turned_on_forwarding {
+        return Ok(());
+    }
+    match home.plans()?.into_iter().find(|other| other.name != plan.name) {
+        Some(mut heir) => {
+            heir.turned_on_forwarding = true;
+            home.write(&heir)
+        }
+        None => nat::set_forwarding(false),
+    }
 }
 
 fn remove_links(plan: &Plan) -> Result<()> {

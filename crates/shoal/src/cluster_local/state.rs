@@ -84,6 +84,11 @@ impl Home {
             }
             return Err(error).with_context(|| format!("cannot create {}", dir.display()));
         }
+        self.write(plan)
+    }
+
+    /// Writes a cluster's plan again.
+    pub(super) fn write(&self, plan: &Plan) -> Result<()> {
         let path = self.plan_path(&plan.name);
         let fresh = path.with_extension("new");
         fs::write(&fresh, serde_json::to_vec_pretty(plan)?)

@@ -66,9 +66,9 @@ fn run(config: NetworkConfig, router: bool, test: impl AsyncFnOnce(&mut Node) + 
             .on_thread_start(move || netns::enter_for_good(namespace.as_fd()).unwrap())
             .build()
             .unwrap();
-        if router {
-            std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
-        }
+        // A new namespace copies what the machine has, whatever that is.
+        let forward = if router { "1" } else { "0" };
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", forward).unwrap();
         let neighbour = wire("uplink", NODE, NEIGHBOUR);
         runtime.block_on(async {
             let directory = tempfile::tempdir().unwrap();
