@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("shoal-model", &[]),
     ("shoal-sys", &[]),
     ("shoal-image", &["shoal-model", "shoal-sys"]),
-    ("shoal-runtime", &["shoal-sys"]),
+    ("shoal-runtime", &["shoal-model", "shoal-sys"]),
     ("shoal-network", &["shoal-model", "shoal-sys"]),
     (
         "shoal-engine",
