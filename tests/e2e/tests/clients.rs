@@ -160,7 +160,7 @@ fn the_shoal_command_line() {
     until("two running", || (node.shoal(&["service", "ls"]).ok().contains("2/2")).then_some(()));
     node.shoal(&["service", "scale", "s=0"]).ok();
     node.shoal(&["service", "rm", "s"]).ok();
-    node.shoal(&["service", "inspect", "s"]).fails_with("no such service: s");
+    node.shoal(&["service", "inspect", "s"]).fails_with("service s not found");
     assert!(node.shoal(&["node", "ls"]).ok().contains("Leader"));
     for verb in ["run", "service create", "cluster", "build"] {
         let words: Vec<_> = verb.split(' ').chain(["--help"]).collect();
