@@ -33,8 +33,8 @@ impl LogFile {
 pub(super) fn begin(path: &Path, tail: Option<usize>) -> io::Result<Option<(LogFile, u64)>> {
     let mut found: Option<(LogFile, u64)> = None;
     let mut missing = tail.unwrap_or(usize::MAX);
-    for index in 0.. {
-        let Some(file) = LogFile::open(&numbered(path, index))? else { break };
+    for file in newest_first(path) {
+        let file = file?;
         // Rotated between the two openings: the same file under its next name.
         if found.as_ref().is_some_and(|(newer, _)| newer.inode == file.inode) {
             continue;
@@ -55,8 +55,8 @@ pub(super) fn begin(path: &Path, tail: Option<usize>) -> io::Result<Option<(LogF
 /// The file that was begun after `current`; `None` while `current` is the live one.
 pub(super) fn next(path: &Path, current: Option<&LogFile>) -> io::Result<Option<LogFile>> {
     let mut newer: Option<LogFile> = None;
-    for index in 0.. {
-        let Some(file) = LogFile::open(&numbered(path, index))? else { break };
+    for file in newest_first(path) {
+        let file = file?;
         if current.is_some_and(|current| current.inode == file.inode) {
             return Ok(newer);
         }
@@ -64,6 +64,23 @@ pub(super) fn next(path: &Path, current: Option<&LogFile>) -> io::Result<Option<
     }
     // `current` was rotated away altogether, or there was none: the oldest comes next.
     Ok(newer)
+}
+
+/// The log's files, the live one first.
+///
+/// A rotation renames from the oldest on, so that at any moment one name may
+/// be missing in the middle: only two missing in a row are the end. Newest
+/// first, because a rotation meanwhile then shows a file twice, never hides one.
+fn newest_first(path: &Path) -> impl Iterator<Item = io::Result<LogFile>> {
+    let mut missing = false;
+    (0..)
+        .map(move |index| LogFile::open(&numbered(path, index)).transpose())
+        .take_while(move |file| {
+            let end = missing && file.is_none();
+            missing = file.is_none();
+            !end
+        })
+        .flatten()
 }
 
 fn numbered(path: &Path, index: u32) -> PathBuf {
@@ -132,6 +149,20 @@ mod tests {
         assert_eq!(tail_of("", 5), (0, 0));
         let long = format!("{}\n{}\n", "x".repeat(BACKWARD_BYTES), "y".repeat(BACKWARD_BYTES));
         assert_eq!(tail_of(&long, 1), (BACKWARD_BYTES as u64 + 1, 1));
+    }
+
+    #[test]
+    fn a_name_missing_in_the_middle_of_a_rotation_hides_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        for (name, text) in [("log.1", "newer"), ("log.3", "oldest")] {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let (oldest, offset) = begin(&path, None).unwrap().unwrap();
+        assert_eq!(offset, 0);
+        assert_eq!(oldest.inode, LogFile::open(&numbered(&path, 3)).unwrap().unwrap().inode);
+        let newer = next(&path, Some(&oldest)).unwrap().unwrap();
+        assert_eq!(newer.inode, LogFile::open(&numbered(&path, 1)).unwrap().unwrap().inode);
     }
 
     #[test]

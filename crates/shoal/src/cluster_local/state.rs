@@ -36,8 +36,8 @@ impl Home {
         Self { dir }
     }
 
-    /// All clusters, by name. A folder without a readable plan is named in
-    /// the error, not passed over.
+    /// All clusters, by name. A folder without a plan is not one (or was
+    /// hardly begun); a plan that cannot be read is named in the error.
     pub(super) fn plans(&self) -> Result<Vec<Plan>> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
@@ -49,7 +49,9 @@ impl Home {
         let mut plans = Vec::new();
         for entry in entries {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            plans.push(self.plan(&name)?);
+            if self.plan_path(&name).exists() {
+                plans.push(self.plan(&name)?);
+            }
         }
         plans.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(plans)
@@ -75,12 +77,16 @@ impl Home {
         fs::create_dir_all(&self.dir)
             .with_context(|| format!("cannot create {}", self.dir.display()))?;
         if let Err(error) = fs::create_dir(&dir) {
-            if error.kind() == io::ErrorKind::AlreadyExists {
+            if self.plan_path(&plan.name).exists() {
                 bail!(
                     "cluster {} already exists; remove it with `shoal cluster rm {}`",
                     plan.name,
                     plan.name
                 );
+            }
+            // A creation that was interrupted before it wrote its plan.
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                return self.write(plan);
             }
             return Err(error).with_context(|| format!("cannot create {}", dir.display()));
         }
@@ -216,6 +222,10 @@ mod tests {
         assert_eq!(home.plan("demo").unwrap(), plan);
         let again = home.add(&plan).unwrap_err().to_string();
         assert_eq!(again, "cluster demo already exists; remove it with `shoal cluster rm demo`");
+        fs::create_dir(dir.path().join("clusters/begun")).unwrap();
+        assert_eq!(home.plans().unwrap().len(), 1, "what was hardly begun is no cluster");
+        home.add(&Plan::new("begun", 1, &[0]).unwrap()).unwrap();
+        home.forget("begun").unwrap();
         home.forget("demo").unwrap();
         assert_eq!(home.plan("demo").unwrap_err().to_string(), "no such cluster: demo");
         assert!(!dir.path().join("clusters").exists());
