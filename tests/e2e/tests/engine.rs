@@ -181,7 +181,9 @@ fn volumes() {
 
 #[test]
 fn networks_names_and_published_ports() {
-    let cluster = one();
+    let mut cluster = one();
+    // A port in use is a failed request to Docker's clients, and told in the log.
+    cluster.expect_in_log("port is already allocated");
     let docker = |args: &[&str]| cluster.docker(args);
     let server = ["httpd", "-f", "-p", "80", "-h", "/etc"];
     docker(&["network", "create", "n"]).ok();
@@ -234,7 +236,6 @@ fn networks_names_and_published_ports() {
     assert!(alone.ok().contains("lo") && !alone.ok().contains("eth0"), "{}", alone.stdout);
     docker(&["rm", "-f", "web"]).ok();
     docker(&["network", "rm", "n"]).ok();
-    docker(&["run", "--rm", "--network", "nowhere", IMAGE]).fails_with("network nowhere not found");
 }
 
 #[test]
