@@ -35,7 +35,7 @@ impl Machine {
         }
         for entry in fs::read_dir(std::env::temp_dir())? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            if name.contains("shoal") || name.starts_with(".tmp") {
+            if name.contains("shoal") {
                 found.insert(format!("file {}", std::env::temp_dir().join(name).display()));
             }
         }
