@@ -5,12 +5,12 @@ use std::os::fd::AsRawFd;
 
 use bytes::{Buf, Bytes, BytesMut};
 use rustix::fs::{Mode, OFlags};
-use shoal_model::{Classify, Kind};
 use shoal_runtime::bundle::{Bundle, SOCKET_NAME};
+pub(crate) use shoal_runtime::client::CallError as ShimError;
 use shoal_runtime::launch::CREATE_REQUEST_ID;
 use shoal_runtime::protocol::{
-    Failure, Frame, FrameError, FrameKind, HEADER_LENGTH, Operation, Outcome, Reply, Request,
-    decode_header, encode_request,
+    Frame, FrameError, FrameKind, HEADER_LENGTH, Operation, Outcome, Reply, Request, decode_header,
+    encode_request,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -25,33 +25,6 @@ pub(crate) struct Connection {
     pub(super) stream: UnixStream,
     pub(super) buffer: BytesMut,
     next_id: u64,
-}
-
-/// A conversation with a shim did not go well.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ShimError {
-    /// The connection broke, or the shim left.
-    #[error("lost the connection to the shim")]
-    Io(#[from] io::Error),
-    /// The other side does not speak the protocol.
-    #[error("the shim sent something else than frames")]
-    Frame(#[from] FrameError),
-    /// The other side sent a good frame at the wrong moment.
-    #[error("the shim sent an unexpected {0}")]
-    Unexpected(String),
-    /// The shim said no.
-    #[error(transparent)]
-    Failed(#[from] Failure),
-}
-
-impl Classify for ShimError {
-    fn kind(&self) -> Kind {
-        match self {
-            ShimError::Io(_) => Kind::Unavailable,
-            ShimError::Frame(_) | ShimError::Unexpected(_) => Kind::Internal,
-            ShimError::Failed(failure) => failure.kind(),
-        }
-    }
 }
 
 impl Connection {
