@@ -6,7 +6,10 @@
 //! consensus, disks, clocks, sessions.
 
 mod apply;
+mod apply_node;
 mod apply_secret;
+mod apply_service;
+mod apply_task;
 mod change;
 mod error;
 mod event;
