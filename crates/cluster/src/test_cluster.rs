@@ -2,11 +2,12 @@
 
 use shoal_model::swarm::{
     Annotations, Availability, Certificate, Cluster, ClusterSpec, ContainerSpec, JoinTokens, Node,
-    NodeDescription, NodeRole, NodeSpec, NodeState, NodeStatus, Resources, RootCa, Service,
-    ServiceMode, ServiceSpec, Shared, Task, TaskOrigin, TaskSpec, TaskState, TaskStatus, Version,
+    NodeRole, NodeSpec, NodeState, NodeStatus, RootCa, Service, ServiceMode, ServiceSpec, Shared,
+    Task, TaskOrigin, TaskSpec, TaskState, TaskStatus, Version,
 };
-use shoal_model::{ClusterId, Platform, ServiceId, SwarmNodeId, TaskId, Timestamp};
+use shoal_model::{ClusterId, ServiceId, SwarmNodeId, TaskId, Timestamp};
 
+use crate::agent::fake::description;
 use crate::{Batch, Change, Rng, Store};
 
 /// An id that follows from a name.
@@ -40,20 +41,7 @@ pub(crate) fn node(name: &str) -> Node {
         id: node_id(name),
         meta: Default::default(),
         spec: NodeSpec { availability: Availability::Active, ..NodeSpec::default() },
-        description: Some(NodeDescription {
-            hostname: name.to_owned(),
-            platform: Some(Platform {
-                os: "linux".to_owned(),
-                architecture: "x86_64".to_owned(),
-                variant: String::new(),
-            }),
-            resources: Resources {
-                nano_cpus: 4_000_000_000,
-                memory_bytes: 8 << 30,
-                generic: Vec::new(),
-            },
-            ..NodeDescription::default()
-        }),
+        description: Some(description(name)),
         status: NodeStatus { state: NodeState::Ready, ..NodeStatus::default() },
         manager_status: None,
         certificate: Certificate::default(),

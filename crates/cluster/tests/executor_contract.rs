@@ -17,7 +17,7 @@ use std::{
 
 use shoal_cluster::agent::contract::{Program, run};
 use shoal_cluster::agent::fake::FakeExecutor;
-use shoal_cluster::agent::{Executor, Work};
+use shoal_cluster::agent::{self, Executor, Work};
 use shoal_cluster::{Batch, Change, Rng, Store};
 use shoal_model::swarm::{Shared, Task};
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use shoal_cluster::agent::Held;
+use shoal_cluster::agent::{self, Held};
 use shoal_cluster::ca::JoinToken;
 use shoal_cluster::dispatch::NodeFeed;
 use shoal_cluster::schedule::Constraint;

@@ -13,7 +13,7 @@
 
 mod sim;
 
-use shoal_cluster::{Batch, Change, Rng, Store};
+use shoal_cluster::{Batch, Change, Rng, Store, agent};
 
 #[path = "../src/test_cluster.rs"]
 #[allow(dead_code, reason = "shared with other tests")]

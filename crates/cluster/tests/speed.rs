@@ -12,7 +12,7 @@
 use std::time::Instant;
 
 use shoal_cluster::dispatch::{NodeFeed, TaskReport, report_tasks};
-use shoal_cluster::{Batch, Change, Command, Rng, Store, decide, pass};
+use shoal_cluster::{Batch, Change, Command, Rng, Store, agent, decide, pass};
 use shoal_model::swarm::{TaskState, TaskStatus};
 
 #[path = "../src/test_cluster.rs"]

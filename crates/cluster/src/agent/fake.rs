@@ -113,22 +113,26 @@ impl FakeContainer {
     }
 }
 
+/// What a Linux machine with this name, 4 cores and 8 GiB says about itself.
+pub fn description(hostname: &str) -> NodeDescription {
+    let platform = Platform {
+        os: "linux".to_owned(),
+        architecture: "x86_64".to_owned(),
+        variant: String::new(),
+    };
+    let resources =
+        Resources { nano_cpus: 4_000_000_000, memory_bytes: 8 << 30, generic: Vec::new() };
+    NodeDescription {
+        hostname: hostname.to_owned(),
+        platform: Some(platform),
+        resources,
+        ..NodeDescription::default()
+    }
+}
+
 impl Executor for FakeExecutor {
     async fn describe(&self) -> Result<NodeDescription, ExecutorError> {
-        Ok(NodeDescription {
-            hostname: self.hostname.clone(),
-            platform: Some(Platform {
-                os: "linux".to_owned(),
-                architecture: "x86_64".to_owned(),
-                variant: String::new(),
-            }),
-            resources: Resources {
-                nano_cpus: 4_000_000_000,
-                memory_bytes: 8 << 30,
-                generic: Vec::new(),
-            },
-            ..NodeDescription::default()
-        })
+        Ok(description(&self.hostname))
     }
 
     async fn prepare(&self, work: &Work) -> Result<(), ExecutorError> {
