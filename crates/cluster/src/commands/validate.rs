@@ -9,7 +9,7 @@ use shoal_model::swarm::{
 use shoal_model::{Reference, ServiceId};
 
 use super::CommandError;
-use crate::schedule::Constraint;
+use crate::constraint::Constraint;
 use crate::store::Store;
 
 /// Characters of a name that may become a DNS label.

@@ -2,7 +2,7 @@
 
 use shoal_model::swarm::{Placement, Service, Shared, Task, TaskSpec};
 
-use crate::{schedule, store::Store};
+use crate::{constraint, store::Store};
 
 /// Whether a task is what its service asks for now. A task whose service is
 /// gone is not.
@@ -29,9 +29,8 @@ pub(super) fn is_dirty(view: &Store, service: &Service, task: &Task) -> bool {
 
 /// Only the constraints changed, and the task's node meets the new ones.
 fn stands_well_anyway(view: &Store, task: &Task, wanted: &TaskSpec) -> bool {
-    let constraints = wanted.placement.as_ref().map_or(&[][..], |p| &p.constraints);
     let Some(node) = task.node_id.as_ref().and_then(|id| view.node(id)) else { return false };
-    if !schedule::all_met_by(constraints, node) {
+    if !constraint::all_met(wanted, node) {
         return false;
     }
     without_constraints(&task.spec) == without_constraints(wanted)

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use shoal_model::swarm::{Node, NodeState, Service, Task, TaskOrigin, TaskState};
+use shoal_model::swarm::{NodeState, Service, Task, TaskOrigin, TaskState};
 
-use super::slot::{Slot, SlotKey, filling, slots};
-use super::{new_task::new_task, promote, reap, restart, update};
+use super::slot::{Slot, SlotKey, slots};
+use super::{filled::filled, new_task::new_task, promote, reap, restart, update};
 use crate::{
-    pass::{Cause, Work},
-    schedule,
+    constraint,
+    plan::{Cause, Work},
 };
 
 /// Brings a service towards one task per fitting node.
@@ -17,13 +17,7 @@ pub(crate) fn run(work: &mut Work<'_>, service: &Service) {
         restart::run(work, service, key, slot);
     }
     let all = slots(work.view(), service);
-    let now = work.now;
-    let mut filled: BTreeMap<SlotKey, Slot> = all
-        .iter()
-        .map(|(key, slot)| (key.clone(), filling(slot, service, now)))
-        .filter(|(_, tasks)| !tasks.is_empty())
-        .collect();
-
+    let mut filled = filled(&all, service, work.now);
     retire(work, service, &mut filled);
     if update::run(work, service, &filled) == update::After::LookAgain {
         return;
@@ -45,7 +39,9 @@ fn retire(work: &mut Work<'_>, service: &Service, filled: &mut BTreeMap<SlotKey,
             None => Cause::NodeGone,
             Some(node) if node.status.state == NodeState::Down => Cause::NodeDown,
             Some(node) if node.repels_tasks() => Cause::NodeDrained,
-            Some(node) if !meets(service, node) => Cause::ConstraintsBroken,
+            Some(node) if !constraint::all_met(&service.spec.task, node) => {
+                Cause::ConstraintsBroken
+            }
             Some(_) => return true,
         };
         for task in slot {
@@ -63,7 +59,10 @@ fn fill(
     all: &BTreeMap<SlotKey, Slot>,
 ) {
     let nodes: Vec<_> = work.view().nodes().cloned().collect();
-    for node in nodes.iter().filter(|node| node.takes_tasks() && meets(service, node)) {
+    for node in nodes
+        .iter()
+        .filter(|node| node.takes_tasks() && constraint::all_met(&service.spec.task, node))
+    {
         let key = SlotKey::Node(node.id.clone());
         if filled.contains_key(&key) {
             continue;
@@ -75,9 +74,4 @@ fn fill(
         let task = new_task(work, service, &key, TaskOrigin::Fill, desired);
         work.create_task(task, Cause::NodeWithoutTask);
     }
-}
-
-fn meets(service: &Service, node: &Node) -> bool {
-    let placement = service.spec.task.placement.as_ref();
-    schedule::all_met_by(placement.map_or(&[][..], |p| &p.constraints), node)
 }

@@ -7,9 +7,9 @@
 
 mod dirty;
 pub use dirty::is_up_to_date;
+mod filled;
 pub(crate) mod global;
 mod new_task;
-pub(crate) use new_task::PENDING_MESSAGE;
 pub(crate) mod orphan;
 mod promote;
 pub(crate) mod reap;

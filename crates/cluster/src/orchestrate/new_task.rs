@@ -6,10 +6,10 @@ use shoal_model::swarm::{
 };
 
 use super::slot::SlotKey;
-use crate::pass::Work;
+use crate::plan::Work;
 
 /// What the scheduler has not looked at yet says this (SwarmKit's words).
-pub(crate) const PENDING_MESSAGE: &str = "pending task scheduling";
+const PENDING_MESSAGE: &str = "pending task scheduling";
 
 /// A task of the service as its spec is now, wanted in `desired`.
 pub(super) fn new_task(

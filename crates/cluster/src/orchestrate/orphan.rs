@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shoal_model::swarm::{NodeState, TaskState, TaskStatus};
 
-use crate::pass::{Cause, Work};
+use crate::plan::{Cause, Work};
 
 /// How long a node may be down before its tasks are given up (SwarmKit's
 /// value). Until then they still count as running there, so that nothing they

@@ -4,7 +4,7 @@ use shoal_model::swarm::{Node, NodeState, Service, Task, TaskState, UpdateOrder}
 
 use super::{dirty::is_dirty, slot::Slot, update};
 use crate::{
-    pass::{Cause, Work},
+    plan::{Cause, Work},
     store::Store,
 };
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use shoal_model::swarm::{OrchestrationConfig, Service, Task, TaskOrigin, TaskState, UpdateState};
+use shoal_model::swarm::{OrchestrationConfig, Service, Task, TaskOrigin, TaskState};
 
-use super::slot::Slot;
-use crate::pass::{Cause, Work};
+use super::{slot::Slot, update};
+use crate::plan::{Cause, Work};
 
 /// Forgets what one place of a living service no longer needs.
 pub(super) fn run(work: &mut Work<'_>, service: &Service, slot: &Slot) {
@@ -71,10 +71,7 @@ fn history_limit(work: &Work<'_>, service: &Service) -> Option<usize> {
 
 /// Whether the updater still counts this task's failure.
 fn counts_in_update(service: &Service, task: &Task) -> bool {
-    let running = service.update_status.as_ref().is_some_and(|status| {
-        matches!(status.state, UpdateState::Updating | UpdateState::RollbackStarted)
-    });
-    running
+    update::in_progress(service)
         && task.origin == TaskOrigin::Update
         && task.spec_version == service.spec_version
         && task.ended_by_itself()

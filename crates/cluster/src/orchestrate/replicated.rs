@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use shoal_model::SwarmNodeId;
 use shoal_model::swarm::{Service, TaskOrigin, TaskState};
-use shoal_model::{SwarmNodeId, Timestamp};
 
-use super::slot::{Slot, SlotKey, filling, runs, slots};
-use super::{new_task::new_task, promote, reap, restart, update};
-use crate::pass::{Cause, Work};
+use super::slot::{Slot, SlotKey, runs, slots};
+use super::{filled::filled, new_task::new_task, promote, reap, restart, update};
+use crate::plan::{Cause, Work};
 
 /// Brings a service towards its number of replicas and its spec.
 pub(crate) fn run(work: &mut Work<'_>, service: &Service, replicas: u64) {
@@ -26,17 +26,6 @@ pub(crate) fn run(work: &mut Work<'_>, service: &Service, replicas: u64) {
         promote::run(work, service, slot);
         reap::run(work, service, slot);
     }
-}
-
-fn filled(
-    all: &BTreeMap<SlotKey, Slot>,
-    service: &Service,
-    now: Timestamp,
-) -> BTreeMap<SlotKey, Slot> {
-    all.iter()
-        .map(|(key, slot)| (key.clone(), filling(slot, service, now)))
-        .filter(|(_, tasks)| !tasks.is_empty())
-        .collect()
 }
 
 /// Gives up the places that are too many, with their history.

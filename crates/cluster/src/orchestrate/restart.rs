@@ -15,8 +15,8 @@ use super::{
     slot::{Slot, SlotKey},
 };
 use crate::{
-    pass::{Cause, Work},
-    schedule,
+    constraint,
+    plan::{Cause, Work},
 };
 
 /// Ends what ended or must leave its node, and makes what follows.
@@ -59,10 +59,8 @@ fn reason(work: &Work<'_>, service: &Service, task: &Task) -> Option<Reason> {
         let down = node.status.state == shoal_model::swarm::NodeState::Down;
         return Some(Reason::Moved(if down { Cause::NodeDown } else { Cause::NodeDrained }));
     }
-    let placement = task.spec.placement.as_ref();
-    let constraints = placement.map_or(&[][..], |placement| &placement.constraints);
     // Tasks of an older spec are the updater's business.
-    (!schedule::all_met_by(constraints, node) && !is_dirty(work.view(), service, task))
+    (!constraint::all_met(&task.spec, node) && !is_dirty(work.view(), service, task))
         .then_some(Reason::Moved(Cause::ConstraintsBroken))
 }
 
@@ -114,6 +112,6 @@ pub(super) fn follows(task: &Task, slot: &Slot, now: Timestamp) -> bool {
     (attempts as u64) < policy.max_attempts
 }
 
-pub(super) fn policy(task: &Task) -> RestartPolicy {
+fn policy(task: &Task) -> RestartPolicy {
     task.spec.restart.clone().unwrap_or_default()
 }

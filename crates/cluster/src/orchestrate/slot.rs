@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use shoal_model::swarm::{Service, ServiceMode, Task, TaskState, UpdateState};
+use shoal_model::swarm::{Service, ServiceMode, Task, TaskState};
 use shoal_model::{SwarmNodeId, Timestamp};
 
-use super::restart;
 use crate::store::Store;
 
 /// A place that is to be filled by one task at a time.
@@ -42,26 +41,6 @@ fn age(task: &Task) -> (Timestamp, u64, &shoal_model::TaskId) {
     // Tasks of one batch have the same times; later ones have higher spec
     // versions, and the id settles the rest the same way everywhere.
     (task.meta.created_at, task.spec_version.0, &task.id)
-}
-
-/// The tasks that stand for a filled place: those wanted; else the newest, if
-/// it ended and shall not be followed by another. Empty: the place is open.
-pub(super) fn filling(slot: &Slot, service: &Service, now: Timestamp) -> Slot {
-    let wanted: Slot = slot.iter().filter(|task| task.is_wanted()).cloned().collect();
-    if !wanted.is_empty() {
-        return wanted;
-    }
-    // A roll back must reach a state that runs, whatever ended before it.
-    let rolling_back = service
-        .update_status
-        .as_ref()
-        .is_some_and(|status| status.state == UpdateState::RollbackStarted);
-    let stays_ended = |task: &&Arc<Task>| {
-        !rolling_back
-            && task.desired_state == TaskState::Shutdown
-            && !restart::follows(task, slot, now)
-    };
-    slot.last().filter(stays_ended).cloned().into_iter().collect()
 }
 
 /// Whether the task is wanted and seen to run.

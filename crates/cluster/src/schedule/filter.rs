@@ -6,10 +6,8 @@
 use shoal_model::Platform;
 use shoal_model::swarm::Task;
 
-use super::{
-    candidate::{Candidate, host_ports, reserved},
-    constraint::all_met_by,
-};
+use super::candidate::{Candidate, host_ports, reserved};
+use crate::constraint;
 
 /// Why a node cannot take a task; in the order of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,13 +52,13 @@ pub(super) fn check(candidate: &Candidate, task: &Task, on_node: u32) -> Option<
 /// What does not change while tasks are placed.
 pub(super) fn suits(candidate: &Candidate, task: &Task) -> Option<Refusal> {
     let node = &candidate.node;
-    let placement = task.spec.placement.as_ref();
     if !node.takes_tasks() {
         return Some(Refusal::NotReady);
     }
-    if placement.is_some_and(|placement| !all_met_by(&placement.constraints, node)) {
+    if !constraint::all_met(&task.spec, node) {
         return Some(Refusal::Constraints);
     }
+    let placement = task.spec.placement.as_ref();
     let platforms = placement.map_or(&[][..], |placement| &placement.platforms);
     let machine = node.description.as_ref().and_then(|d| d.platform.as_ref());
     let runs = |wanted: &Platform| machine.is_some_and(|machine| runs_on(wanted, machine));

@@ -6,19 +6,17 @@
 //! all. Must not know: why a task exists.
 
 mod candidate;
-mod constraint;
 mod filter;
 mod group;
 mod place;
 mod spread;
 
-pub(crate) use constraint::all_met_by;
-pub use constraint::{Constraint, ConstraintError};
+pub use crate::constraint::{Constraint, ConstraintError};
 
+use shoal_model::TaskId;
 use shoal_model::swarm::{TaskState, TaskStatus};
 
-use crate::orchestrate::PENDING_MESSAGE;
-use crate::pass::{Cause, Work};
+use crate::plan::{Cause, Work};
 
 /// Finds a node for every wanted task that has none, or says why there is
 /// none.
@@ -44,13 +42,11 @@ pub(crate) fn run(work: &mut Work<'_>) {
 }
 
 /// Leaves the task pending, with the reason shown in `service ps`.
-fn say_why(work: &mut Work<'_>, task: &shoal_model::TaskId, why: String) {
-    if work.view().task(task).is_some_and(|task| task.status.err == why) {
-        return;
-    }
-    let status =
-        TaskStatus { err: why, ..TaskStatus::new(TaskState::Pending, PENDING_MESSAGE, work.now) };
-    work.observe(task, status, Cause::Unschedulable);
+fn say_why(work: &mut Work<'_>, id: &TaskId, why: String) {
+    let Some(task) = work.view().task(id).filter(|task| task.status.err != why) else { return };
+    let message = task.status.message.clone();
+    let status = TaskStatus { err: why, ..TaskStatus::new(TaskState::Pending, message, work.now) };
+    work.observe(id, status, Cause::Unschedulable);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use shoal_model::swarm::Node;
+use shoal_model::swarm::{Node, TaskSpec};
 use shoal_model::{Classify, Kind};
 
 /// One condition a node must meet.
@@ -136,9 +136,10 @@ impl Key {
     }
 }
 
-/// Reads all of them, leaving out none: a spec that was accepted has only
-/// good ones, and one that cannot be read is met by no node.
-pub(crate) fn all_met_by(constraints: &[String], node: &Node) -> bool {
+/// Whether the node meets every constraint of the spec. A spec that was
+/// accepted has only good ones; one that cannot be read is met by no node.
+pub(crate) fn all_met(spec: &TaskSpec, node: &Node) -> bool {
+    let constraints = spec.placement.as_ref().map_or(&[][..], |placement| &placement.constraints);
     constraints.iter().all(|text| Constraint::parse(text).is_ok_and(|one| one.met_by(node)))
 }
 

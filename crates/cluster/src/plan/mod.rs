@@ -1,11 +1,18 @@
-//! What a pass wants done, as data a person can read.
+//! What a pass wants done, as data a person can read, and the pass at work on it.
+//!
+//! Must not know: who plans (that is [`crate::orchestrate`] and [`crate::schedule`]).
+
+mod cause;
+mod work;
 
 use std::fmt::Write as _;
 
 use shoal_model::swarm::Task;
 use shoal_model::{SwarmNodeId, TaskId, Timestamp};
 
-use super::Cause;
+pub use cause::Cause;
+pub(crate) use work::Work;
+
 use crate::store::{Batch, Change, Store};
 
 /// What a pass wants done.

@@ -11,17 +11,10 @@
 //! counted in an update) is in the stored objects. Must not know: clocks,
 //! sessions, consensus.
 
-mod cause;
-mod plan;
-mod work;
-
 use shoal_model::Timestamp;
 use shoal_model::swarm::ServiceMode;
 
-pub use cause::Cause;
-pub use plan::{Plan, Step};
-pub(crate) use work::Work;
-
+use crate::plan::{Plan, Work};
 use crate::{Rng, orchestrate, schedule, store::Store};
 
 /// What the cluster should do now.
