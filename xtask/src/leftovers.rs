@@ -35,7 +35,8 @@ impl Machine {
         }
         for entry in fs::read_dir(std::env::temp_dir())? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            if name.contains("shoal") {
+            // The second is what `tempfile` names a folder that nobody named.
+            if name.contains("shoal") || name.starts_with(".tmp") {
                 found.insert(format!("file {}", std::env::temp_dir().join(name).display()));
             }
         }

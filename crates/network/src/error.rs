@@ -170,7 +170,8 @@ impl Classify for NetworkError {
         match self {
             Self::NotFound(_) => Kind::NotFound,
             Self::Invalid(_) | Self::Ambiguous { .. } | Self::PoolsExhausted => Kind::Invalid,
-            Self::NameTaken(_) | Self::Conflict(_) => Kind::Conflict,
+            // dockerd answers a port in use with 500; it is the caller's clash, not our failure.
+            Self::NameTaken(_) | Self::Conflict(_) | Self::Publish { .. } => Kind::Conflict,
             Self::PredefinedName(_)
             | Self::PredefinedRemove(_)
             | Self::OnlyOne(_)
@@ -182,10 +183,7 @@ impl Classify for NetworkError {
             Self::AddressesExhausted { .. } | Self::BridgeFull(_) => Kind::Unavailable,
             Self::AddressInUse(_) => Kind::Forbidden,
             Self::NoSandbox(_) => Kind::Conflict,
-            Self::Publish { .. }
-            | Self::System { .. }
-            | Self::Firewall { .. }
-            | Self::Stored { .. } => Kind::Internal,
+            Self::System { .. } | Self::Firewall { .. } | Self::Stored { .. } => Kind::Internal,
         }
     }
 }

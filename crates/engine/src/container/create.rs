@@ -19,7 +19,7 @@ use super::{Containers, check, is_durable, merge, mounts, names};
 use crate::clock;
 use crate::domain::{
     ContainerConfig, CreateContainer, Created, EndpointOptions, HostConfig, Mount, MountError,
-    MountKind, MountPoint, NetworkMode, PidMode, RootfsSource, UtsMode,
+    MountKind, MountPoint, NetworkMode, RootfsSource, UtsMode,
 };
 use crate::error::ContainerError;
 use crate::node::blocking;
@@ -47,7 +47,11 @@ impl Containers {
             None => request.config,
         };
         let warnings = check::check(&config, &request.host, self.node.machine())?;
-        self.check_neighbours(&request.host, &request.networks)?;
+        // Whether the networks and neighbours are there is asked at every start, as dockerd does:
+        // a client takes "not found" at create for a missing image.
+        for (network, options) in &request.networks {
+            endpoint_request(network, options)?;
+        }
         let planned = mounts::plan(&config, &request.host)?;
         check_sources(&planned)?;
 
@@ -94,30 +98,6 @@ impl Containers {
         .await
     }
 
-    /// Other containers and networks that are named must be there.
-    fn check_neighbours(
-        &self,
-        host: &HostConfig,
-        networks: &BTreeMap<String, EndpointOptions>,
-    ) -> Result<(), ContainerError> {
-        if let NetworkMode::Container(name) = &host.network_mode {
-            self.table.find(name)?;
-        }
-        if let PidMode::Container(name) = &host.pid_mode {
-            self.table.find(name)?;
-        }
-        if let NetworkMode::Network(name) = &host.network_mode {
-            self.node.networks.inspect(name)?;
-        }
-        for (name, options) in networks {
-            if name != "default" {
-                self.node.networks.inspect(name)?;
-            }
-            endpoint_request(name, options)?;
-        }
-        Ok(())
-    }
-
     fn reserve_name(
         &self,
         wanted: Option<String>,
@@ -154,7 +134,8 @@ impl Containers {
             config.hostname = Some(match &host.network_mode {
                 _ if shared => node_name(),
                 NetworkMode::Container(name) => {
-                    self.table.find(name)?.record().config.hostname.clone().unwrap_or_default()
+                    let other = self.table.find(name).map(|other| other.record());
+                    other.ok().and_then(|other| other.config.hostname.clone()).unwrap_or_default()
                 }
                 _ => id.short().to_owned(),
             });

@@ -23,6 +23,7 @@ use super::{Containers, health};
 use crate::clock;
 use crate::error::ContainerError;
 use crate::node::blocking;
+use crate::shim::ShimError;
 
 /// Exit code of a run whose end nobody saw; Docker's.
 pub(super) const UNSEEN_EXIT_CODE: i32 = 255;
@@ -123,19 +124,35 @@ impl Containers {
                 // The container stays; the next daemon finds it.
                 () = containers.node.tasks.closing.cancelled() => return,
             };
-            let ended = match answer {
-                Ok(Reply::Exited(ended)) => ended,
-                _ => containers.unanswered_exit(&container).await,
-            };
-            let record = container.record();
-            let again = containers.end_run(&container, &ended, delay).await;
-            // The shim cleans up and leaves; only then is nothing of the run left.
-            let _ = connection.drain().await;
-            containers.bury(&record, process).await;
-            containers.remove_bundle(&record).await;
-            drop(session);
-            containers.after_run(&container, again).await;
+            // On the heap: this task waits as long as the container runs, and the room for what
+            // follows the exit would wait with it.
+            let exit = ExitListener { connection, question, process };
+            Box::pin(containers.follow_exit(&container, answer, exit, session, delay)).await;
         });
+    }
+
+    /// Everything that follows a run's exit, in its order.
+    async fn follow_exit(
+        &self,
+        container: &Arc<Container>,
+        answer: Result<Reply, ShimError>,
+        exit: ExitListener,
+        session: OwnedMutexGuard<()>,
+        delay: Option<Duration>,
+    ) {
+        let ended = match answer {
+            Ok(Reply::Exited(ended)) => ended,
+            _ => self.unanswered_exit(container).await,
+        };
+        let record = container.record();
+        let again = self.end_run(container, &ended, delay).await;
+        // The shim cleans up and leaves; only then is nothing of the run left.
+        let ExitListener { mut connection, process, .. } = exit;
+        let _ = connection.drain().await;
+        self.bury(&record, process).await;
+        self.remove_bundle(&record).await;
+        drop(session);
+        self.after_run(container, again).await;
     }
 
     /// How a run ended whose shim left without saying.
