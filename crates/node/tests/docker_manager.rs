@@ -11,13 +11,13 @@ use shoal_node::JoinRequest;
 
 #[test]
 fn this_node_works_for_a_docker_manager() {
-    run_inside("this_node_works_for_a_docker_manager");
+    run_inside("inside_the_namespaces");
 }
 
+/// Does nothing unless the test above runs it.
 #[test]
-#[ignore = "runs inside the namespaces the other test makes"]
-fn inside() {
-    within(the_whole_life());
+fn inside_the_namespaces() {
+    within(the_whole_life);
 }
 
 async fn the_whole_life() {

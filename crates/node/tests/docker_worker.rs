@@ -21,13 +21,13 @@ use shoal_node::{Control, InitRequest, LogOptions, LogSelector};
 
 #[test]
 fn a_docker_engine_works_for_this_manager() {
-    run_inside("a_docker_engine_works_for_this_manager");
+    run_inside("inside_the_namespaces");
 }
 
+/// Does nothing unless the test above runs it.
 #[test]
-#[ignore = "runs inside the namespaces the other test makes"]
-fn inside() {
-    within(the_whole_life());
+fn inside_the_namespaces() {
+    within(the_whole_life);
 }
 
 async fn set_availability(control: &Control, node: &SwarmNodeId, availability: Availability) {

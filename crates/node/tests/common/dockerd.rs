@@ -1,14 +1,25 @@
 //! A real Docker Engine in namespaces of its own.
 //!
 //! The outer test makes a network and a mount namespace and runs its own binary again inside;
-//! everything that is left then ends with them.
+//! everything that is left then ends with them. A machine without Docker fails the test: a
+//! promise nobody looked at is not kept.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 
 use super::eventually;
 
+/// Set, the inner test does its work; unset, it does nothing.
 const INSIDE: &str = "SHOAL_TEST_INSIDE";
+/// What is run here, and the package it comes with.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("dockerd", "docker.io"),
+    ("docker", "docker.io"),
+    ("nsenter", "util-linux"),
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
+    ("busybox", "busybox-static"),
+];
 pub const ADDRESS: &str = "10.77.0.1";
 
 /// Runs a program to its end; its output, or a panic with everything it said.
@@ -20,9 +31,17 @@ pub fn run(program: &str, args: &[&str]) -> String {
     out.trim().to_owned()
 }
 
-fn installed(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+/// Fails unless everything the tests run is there.
+fn require_programs() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = |name: &str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    for (program, package) in PROGRAMS {
+        assert!(
+            installed(program),
+            "{program} is not installed: install the package {package} (`cargo xtask test` installs \
+             it)"
+        );
+    }
 }
 
 /// A network namespace with one address, removed at the end.
@@ -53,37 +72,34 @@ impl Drop for Netns {
     }
 }
 
-/// Runs the ignored test `inside` of this binary in fresh namespaces.
+/// Runs another test of this binary in fresh namespaces.
 pub fn run_inside(test: &str) {
-    let missing: Vec<_> = ["dockerd", "docker", "nsenter", "ip"]
-        .into_iter()
-        .filter(|name| !installed(name))
-        .collect();
-    if !missing.is_empty() {
-        println!("SKIPPED {test}: {missing:?} not installed");
-        return;
-    }
+    require_programs();
     // Mounts in it end with the mount namespace: only then can it be removed.
     let scratch = tempfile::Builder::new().prefix("shoal-docker").tempdir().unwrap();
     let netns = Netns::new();
-    let status = Process::new("nsenter")
+    let output = Process::new("nsenter")
         .arg(format!("--net=/run/netns/{}", netns.0))
         .args(["unshare", "--mount", "--propagation", "private"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "inside", "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")
         .env("TMPDIR", scratch.path())
-        .status()
+        .output()
         .unwrap();
     scratch.close().unwrap();
-    assert!(status.success());
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
 }
 
-/// Runs the inner test's work; refuses to do so in the namespaces of the machine.
-pub fn within<F: Future<Output = ()>>(work: F) {
-    assert!(std::env::var_os(INSIDE).is_some(), "run the other test");
+/// Runs the inner test's work; does nothing in the namespaces of the machine.
+pub fn within<F: Future<Output = ()>>(work: impl FnOnce() -> F) {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(work);
+    runtime.block_on(work());
 }
 
 /// A dockerd with everything of its own; ended, and its cgroups removed, at the end.

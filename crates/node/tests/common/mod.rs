@@ -1,6 +1,6 @@
 //! Clusters in one process: real nodes over loopback, containers pretended.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
-#![allow(clippy::print_stdout, reason = "skips and logs of other programs are shown")]
+#![allow(clippy::print_stdout, reason = "logs of other programs are shown")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
 pub mod dockerd;
