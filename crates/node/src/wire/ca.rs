@@ -24,17 +24,6 @@ pub struct IssuanceStatus {
     pub err: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum IssuanceState {
-    Unknown = 0,
-    Renew = 1,
-    Pending = 2,
-    Issued = 3,
-    Failed = 4,
-    Rotate = 5,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct GetRootCaCertificateRequest {}
 
@@ -89,4 +78,8 @@ pub struct NodeCertificateStatusResponse {
     pub status: Option<IssuanceStatus>,
     #[prost(message, optional, tag = "2")]
     pub certificate: Option<Certificate>,
+}
+
+enumerations! {
+    IssuanceState { Unknown = 0, Renew = 1, Pending = 2, Issued = 3, Failed = 4, Rotate = 5 }
 }

@@ -95,16 +95,6 @@ pub struct Mount {
     pub consistency: i32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum MountType {
-    Bind = 0,
-    Volume = 1,
-    Tmpfs = 2,
-    NamedPipe = 3,
-    Cluster = 4,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct BindOptions {
     #[prost(enumeration = "MountPropagation", tag = "1")]
@@ -117,17 +107,6 @@ pub struct BindOptions {
     pub read_only_non_recursive: bool,
     #[prost(bool, tag = "5")]
     pub read_only_force_recursive: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum MountPropagation {
-    RPrivate = 0,
-    Private = 1,
-    RShared = 2,
-    Shared = 3,
-    RSlave = 4,
-    Slave = 5,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -279,25 +258,10 @@ pub struct SeccompOptions {
     pub profile: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum SeccompMode {
-    Default = 0,
-    Unconfined = 1,
-    Custom = 2,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct AppArmorOptions {
     #[prost(enumeration = "AppArmorMode", tag = "1")]
     pub mode: i32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum AppArmorMode {
-    Default = 0,
-    Disabled = 1,
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -308,4 +272,11 @@ pub struct Ulimit {
     pub soft: i64,
     #[prost(int64, tag = "3")]
     pub hard: i64,
+}
+
+enumerations! {
+    MountType { Bind = 0, Volume = 1, Tmpfs = 2, NamedPipe = 3, Cluster = 4 }
+    MountPropagation { RPrivate = 0, Private = 1, RShared = 2, Shared = 3, RSlave = 4, Slave = 5 }
+    SeccompMode { Default = 0, Unconfined = 1, Custom = 2 }
+    AppArmorMode { Default = 0, Disabled = 1 }
 }

@@ -130,27 +130,12 @@ pub struct AssignmentsMessage {
     pub changes: Vec<AssignmentChange>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum AssignmentsType {
-    Complete = 0,
-    Incremental = 1,
-}
-
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct AssignmentChange {
     #[prost(message, optional, tag = "1")]
     pub assignment: Option<Assignment>,
     #[prost(enumeration = "AssignmentAction", tag = "2")]
     pub action: i32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum AssignmentAction {
-    Update = 0,
-    /// Carries only the id.
-    Remove = 1,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -210,10 +195,12 @@ pub struct HealthCheckResponse {
     pub status: i32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum HealthStatus {
-    Unknown = 0,
-    Serving = 1,
-    NotServing = 2,
+enumerations! {
+    AssignmentsType { Complete = 0, Incremental = 1 }
+    AssignmentAction {
+        Update = 0,
+        /// Carries only the id.
+        Remove = 1,
+    }
+    HealthStatus { Unknown = 0, Serving = 1, NotServing = 2 }
 }

@@ -42,14 +42,6 @@ pub struct LogSubscriptionOptions {
     pub since: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum LogStream {
-    Unknown = 0,
-    Stdout = 1,
-    Stderr = 2,
-}
-
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct LogContext {
     #[prost(string, tag = "1")]
@@ -94,3 +86,7 @@ pub struct PublishLogsMessage {
 
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct PublishLogsResponse {}
+
+enumerations! {
+    LogStream { Unknown = 0, Stdout = 1, Stderr = 2 }
+}

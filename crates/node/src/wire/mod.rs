@@ -8,6 +8,16 @@
     reason = "field names and numbers are SwarmKit's; its documentation applies"
 )]
 
+/// Enumerations of the protocol. A message has the number, which may be one this side does not
+/// know.
+macro_rules! enumerations {
+    ($($name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal),+ $(,)? })+) => {$(
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+        #[repr(i32)]
+        pub enum $name { $($(#[$doc])* $variant = $number),+ }
+    )+};
+}
+
 mod ca;
 mod container;
 mod dispatcher;

@@ -123,24 +123,8 @@ pub struct PortConfig {
     pub publish_mode: i32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum ResolutionMode {
-    VirtualIp = 0,
-    DnsRoundRobin = 1,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum PortProtocol {
-    Tcp = 0,
-    Udp = 1,
-    Sctp = 2,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum PublishMode {
-    Ingress = 0,
-    Host = 1,
+enumerations! {
+    ResolutionMode { VirtualIp = 0, DnsRoundRobin = 1 }
+    PortProtocol { Tcp = 0, Udp = 1, Sctp = 2 }
+    PublishMode { Ingress = 0, Host = 1 }
 }

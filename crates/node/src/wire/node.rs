@@ -108,33 +108,9 @@ pub struct NodeTlsInfo {
     pub cert_issuer_public_key: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum NodeRole {
-    Worker = 0,
-    Manager = 1,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum NodeMembership {
-    Pending = 0,
-    Accepted = 1,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum NodeAvailability {
-    Active = 0,
-    Pause = 1,
-    Drain = 2,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum NodeState {
-    Unknown = 0,
-    Down = 1,
-    Ready = 2,
-    Disconnected = 3,
+enumerations! {
+    NodeRole { Worker = 0, Manager = 1 }
+    NodeMembership { Pending = 0, Accepted = 1 }
+    NodeAvailability { Active = 0, Pause = 1, Drain = 2 }
+    NodeState { Unknown = 0, Down = 1, Ready = 2, Disconnected = 3 }
 }

@@ -26,7 +26,8 @@ pub struct Task {
     pub service_annotations: Option<Annotations>,
     #[prost(message, optional, tag = "9")]
     pub status: Option<TaskStatus>,
-    #[prost(enumeration = "TaskState", tag = "10")]
+    /// SwarmKit's number of a state, which the domain has as well.
+    #[prost(int32, tag = "10")]
     pub desired_state: i32,
     #[prost(message, repeated, tag = "11")]
     pub networks: Vec<NetworkAttachment>,
@@ -120,14 +121,6 @@ pub struct RestartPolicy {
     pub window: Option<Duration>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum RestartCondition {
-    None = 0,
-    OnFailure = 1,
-    Any = 2,
-}
-
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Placement {
     #[prost(string, repeated, tag = "1")]
@@ -156,7 +149,8 @@ pub struct SpreadOver {
 pub struct TaskStatus {
     #[prost(message, optional, tag = "1")]
     pub timestamp: Option<Timestamp>,
-    #[prost(enumeration = "TaskState", tag = "2")]
+    /// SwarmKit's number of a state, which the domain has as well.
+    #[prost(int32, tag = "2")]
     pub state: i32,
     #[prost(string, tag = "3")]
     pub message: String,
@@ -186,25 +180,6 @@ pub struct ContainerStatus {
 pub struct PortStatus {
     #[prost(message, repeated, tag = "1")]
     pub ports: Vec<PortConfig>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum TaskState {
-    New = 0,
-    Pending = 64,
-    Assigned = 192,
-    Accepted = 256,
-    Preparing = 320,
-    Ready = 384,
-    Starting = 448,
-    Running = 512,
-    Complete = 576,
-    Shutdown = 640,
-    Failed = 704,
-    Rejected = 768,
-    Remove = 800,
-    Orphaned = 832,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -249,4 +224,8 @@ pub struct ConfigSpec {
     pub data: Vec<u8>,
     #[prost(message, optional, tag = "3")]
     pub templating: Option<Driver>,
+}
+
+enumerations! {
+    RestartCondition { None = 0, OnFailure = 1, Any = 2 }
 }
