@@ -226,7 +226,7 @@ impl LogSink for Sink {
         };
         let message = wire::LogMessage {
             context: Some(self.context.clone()),
-            timestamp: Some(convert::time_to_wire(timestamp)),
+            timestamp: Some(convert::timestamp_to_wire(timestamp)),
             stream: stream as i32,
             data: data.into(),
             attrs: Vec::new(),
@@ -249,6 +249,6 @@ fn options_from_wire(options: wire::LogSubscriptionOptions) -> LogOptions {
         stderr: wants(wire::LogStream::Stderr),
         follow,
         tail,
-        since: since.map(convert::time_from_wire),
+        since: since.map(convert::timestamp_from_wire),
     }
 }

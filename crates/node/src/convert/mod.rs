@@ -48,12 +48,14 @@ impl ConvertError {
     }
 }
 
-fn timestamp_to_wire(time: Timestamp) -> wire::Timestamp {
+/// A time as the wire has it; also for log lines.
+pub fn timestamp_to_wire(time: Timestamp) -> wire::Timestamp {
     // Below one second, so it fits.
     wire::Timestamp { seconds: time.seconds(), nanos: time.subsec_nanos() as i32 }
 }
 
-fn timestamp_from_wire(time: wire::Timestamp) -> Timestamp {
+/// A time from the wire.
+pub fn timestamp_from_wire(time: wire::Timestamp) -> Timestamp {
     let wire::Timestamp { seconds, nanos } = time;
     let whole = Timestamp::from_seconds(seconds).nanos();
     Timestamp::from_nanos(whole.saturating_add(i64::from(nanos)))
@@ -72,16 +74,6 @@ pub fn duration_from_wire(duration: wire::Duration) -> Duration {
     let wire::Duration { seconds, nanos } = duration;
     let nanos = u32::try_from(nanos).unwrap_or(0).min(999_999_999);
     u64::try_from(seconds).map_or(Duration::ZERO, |seconds| Duration::new(seconds, nanos))
-}
-
-/// A time from the log's wire form.
-pub fn time_from_wire(time: wire::Timestamp) -> Timestamp {
-    timestamp_from_wire(time)
-}
-
-/// A time in the log's wire form.
-pub fn time_to_wire(time: Timestamp) -> wire::Timestamp {
-    timestamp_to_wire(time)
 }
 
 fn map_to_wire(map: &BTreeMap<String, String>) -> HashMap<String, String> {

@@ -310,7 +310,7 @@ fn question(id: &str, selector: &LogSelector, options: &LogOptions) -> wire::Sub
             streams: streams.collect(),
             follow: *follow,
             tail,
-            since: since.map(convert::time_to_wire),
+            since: since.map(convert::timestamp_to_wire),
         }),
         close: false,
     }

@@ -115,7 +115,7 @@ fn line_from_wire(
         service_id: service_id.parse().ok(),
         node_id: node.clone(),
         task_id,
-        timestamp: timestamp.map(convert::time_from_wire),
+        timestamp: timestamp.map(convert::timestamp_from_wire),
         source,
         data,
         attrs: attrs.into_iter().map(|wire::LogAttr { key, value }| (key, value)).collect(),
