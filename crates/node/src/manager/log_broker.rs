@@ -32,6 +32,9 @@ const LINES: usize = 1024;
 const QUESTIONS: usize = 256;
 /// Subscriptions open at once; each is somebody's `logs` command.
 const MAX_SUBSCRIPTIONS: usize = 1024;
+/// Reasons for missing lines kept for one reader: a follower may stay for weeks, and nodes may
+/// come and go meanwhile. More would tell nobody more.
+const MAX_GAPS: usize = 100;
 
 /// All subscriptions, and the nodes that listen for them.
 pub(crate) struct LogBroker {
@@ -58,7 +61,7 @@ struct Subscription {
     asked: HashSet<SwarmNodeId>,
     /// Nodes that were asked and are not done.
     pending: HashSet<SwarmNodeId>,
-    /// Why something is missing from the answer.
+    /// Why something is missing from the answer; each reason once, [`MAX_GAPS`] at most.
     gaps: Vec<String>,
 }
 
@@ -82,6 +85,27 @@ impl Drop for LogStream {
         if let Some(shared) = self.shared.upgrade() {
             lock(&shared).end(&self.id);
         }
+    }
+}
+
+/// A node's side of [`LogBroker::listen`].
+pub(super) struct Listening {
+    questions: mpsc::Receiver<wire::SubscriptionMessage>,
+    node: SwarmNodeId,
+    number: u64,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Listening {
+    /// The next question.
+    pub(super) async fn next(&mut self) -> Option<wire::SubscriptionMessage> {
+        self.questions.recv().await
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        lock(&self.shared).listener_gone(&self.node, self.number);
     }
 }
 
@@ -162,9 +186,7 @@ impl LogBroker {
         }
         Listening { questions, node: node.clone(), number, shared: Arc::clone(&self.shared) }
     }
-}
 
-impl LogBroker {
     /// Where a node's lines for a subscription go; `None` if nobody reads them any more, or the
     /// node was never asked.
     pub(super) fn reader(
@@ -183,13 +205,6 @@ impl LogBroker {
     }
 }
 
-impl Listening {
-    /// The next question.
-    pub(super) async fn next(&mut self) -> Option<wire::SubscriptionMessage> {
-        self.questions.recv().await
-    }
-}
-
 impl Subscription {
     fn follows(&self) -> bool {
         self.message.options.as_ref().is_some_and(|options| options.follow)
@@ -199,6 +214,13 @@ impl Subscription {
         self.selector.services.contains(&task.service_id)
             || self.selector.tasks.contains(&task.id)
             || task.node_id.as_ref().is_some_and(|node| self.selector.nodes.contains(node))
+    }
+
+    /// Notes why something is missing.
+    fn lack(&mut self, gap: String) {
+        if self.gaps.len() < MAX_GAPS && !self.gaps.contains(&gap) {
+            self.gaps.push(gap);
+        }
     }
 
     /// Whether nobody will add to it: all that were asked are done, and nobody new can come.
@@ -224,7 +246,7 @@ impl Shared {
             subscription.asked.insert(node.clone());
             subscription.pending.insert(node.clone());
         } else {
-            subscription.gaps.push(format!("node {node} is not available"));
+            subscription.lack(format!("node {node} is not available"));
         }
     }
 
@@ -242,7 +264,9 @@ impl Shared {
         if let Some(subscription) = self.subscriptions.get_mut(id)
             && subscription.pending.remove(node)
         {
-            subscription.gaps.extend(gap);
+            if let Some(gap) = gap {
+                subscription.lack(gap);
+            }
             self.finish_if_done(id);
         }
     }
@@ -313,19 +337,5 @@ fn question(id: &str, selector: &LogSelector, options: &LogOptions) -> wire::Sub
             since: since.map(convert::timestamp_to_wire),
         }),
         close: false,
-    }
-}
-
-/// A node's side of [`LogBroker::listen`].
-pub(super) struct Listening {
-    questions: mpsc::Receiver<wire::SubscriptionMessage>,
-    node: SwarmNodeId,
-    number: u64,
-    shared: Arc<Mutex<Shared>>,
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        lock(&self.shared).listener_gone(&self.node, self.number);
     }
 }
