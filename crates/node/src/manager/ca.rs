@@ -12,6 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tonic::{Request, Response, Status};
 
 use super::Lead;
+use super::status::not_leading;
 use crate::convert;
 use crate::pki::{PeerName, PkiError, RootCa};
 use crate::raft::Consensus;
@@ -72,8 +73,7 @@ impl NodeCA for Service {
         let id: SwarmNodeId = request.get_ref().node_id.parse().map_err(|_| unknown())?;
         let mut events = self.0.consensus.watch();
         loop {
-            let view =
-                self.0.consensus.view().await.map_err(|_| super::dispatcher::not_leading())?;
+            let view = self.0.consensus.view().await.map_err(|_| not_leading())?;
             let node = view.node(&id).ok_or_else(unknown)?;
             let state = node.certificate.state;
             if !matches!(state, IssuanceState::Pending | IssuanceState::Renew) {
@@ -83,9 +83,9 @@ impl NodeCA for Service {
                 }));
             }
             tokio::select! {
-                () = self.0.stop.cancelled() => return Err(super::dispatcher::not_leading()),
+                () = self.0.stop.cancelled() => return Err(not_leading()),
                 received = events.recv() => if matches!(received, Err(RecvError::Closed)) {
-                    return Err(super::dispatcher::not_leading());
+                    return Err(not_leading());
                 },
             }
         }
@@ -100,8 +100,8 @@ impl Service {
         csr: Vec<u8>,
         availability: i32,
     ) -> Result<SwarmNodeId, Status> {
-        let view = self.0.consensus.view().await.map_err(|_| super::dispatcher::not_leading())?;
-        let cluster = view.cluster().ok_or_else(super::dispatcher::not_leading)?;
+        let view = self.0.consensus.view().await.map_err(|_| not_leading())?;
+        let cluster = view.cluster().ok_or_else(not_leading)?;
         let role = role_for_token(&cluster.root_ca.join_tokens, token)
             .ok_or_else(|| Status::invalid_argument(BAD_TOKEN))?;
         if role == NodeRole::Manager {
@@ -127,7 +127,7 @@ impl Service {
 
     /// Gives a member its next certificate.
     async fn renew(&self, id: SwarmNodeId, csr: Vec<u8>) -> Result<SwarmNodeId, Status> {
-        let view = self.0.consensus.view().await.map_err(|_| super::dispatcher::not_leading())?;
+        let view = self.0.consensus.view().await.map_err(|_| not_leading())?;
         let node = view.node(&id).ok_or_else(|| Status::not_found("node not found"))?;
         let root = Arc::clone(&self.0.credentials.current().root);
         let change = sign(&self.0, &view, &id, node.spec.desired_role, csr, &root)?;
@@ -138,7 +138,7 @@ impl Service {
 
     async fn propose(&self, changes: Vec<Change>) -> Result<(), Status> {
         let batch = Batch::new(self.0.clock.now(), changes);
-        self.0.consensus.propose(batch).await.map_err(|_| super::dispatcher::not_leading())
+        self.0.consensus.propose(batch).await.map_err(|_| not_leading())
     }
 }
 
@@ -164,7 +164,7 @@ fn sign(
     csr: Vec<u8>,
     root: &RootCa,
 ) -> Result<Change, Status> {
-    let cluster = view.cluster().ok_or_else(super::dispatcher::not_leading)?;
+    let cluster = view.cluster().ok_or_else(not_leading)?;
     let name = PeerName { cluster: cluster.id.to_string(), role, node: id.to_string() };
     let lifetime = cluster.spec.ca.node_cert_expiry;
     let pem = root.issue(&csr, &name, lead.clock.now(), lifetime).map_err(|error| match error {

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tonic::{Request, Response, Status};
 
 use super::gate::{caller, caller_addr};
+use super::status::{not_leading, refusal};
 use super::streams::NodeStreams;
 use super::{Lead, reports::Report};
 use crate::convert;
@@ -25,23 +26,6 @@ use crate::wire::dispatcher_server::Dispatcher;
 const WEIGHT: i64 = 10;
 
 pub(super) struct Service(pub(super) Arc<Lead>);
-
-/// The core's refusal as the code workers react to.
-pub(super) fn refusal(error: &DispatchError) -> Status {
-    let text = error.to_string();
-    match error {
-        DispatchError::UnknownNode(_) => Status::not_found(text),
-        DispatchError::WrongSession => Status::invalid_argument(text),
-        DispatchError::RegistersTooOften(_) => Status::unavailable(text),
-        DispatchError::ForeignTask => Status::permission_denied(text),
-        DispatchError::NotLeader => Status::aborted(text),
-    }
-}
-
-/// This manager does not lead, or stops: look for another.
-pub(super) fn not_leading() -> Status {
-    refusal(&DispatchError::NotLeader)
-}
 
 #[tonic::async_trait]
 impl Dispatcher for Service {

@@ -24,6 +24,7 @@ mod refusals;
 mod reports;
 mod router;
 mod serve;
+mod status;
 mod streams;
 
 use std::net::SocketAddr;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::Lead;
-use super::dispatcher::refusal;
+use super::status::refusal;
 use crate::raft::Consensus;
 
 /// Calls waiting to be taken up; callers wait when it is full.
