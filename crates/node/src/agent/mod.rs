@@ -9,6 +9,7 @@
 //! Tasks never depend on a session: while no manager can be reached, they run on, and their
 //! news waits. Must not know: containers, the manager's state.
 
+mod holding;
 mod journal;
 mod managers;
 mod publisher;

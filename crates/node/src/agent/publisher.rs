@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use super::worker::Worker;
+use super::holding::Holding;
 use crate::config::MAX_MESSAGE_BYTES;
 use crate::convert;
 use crate::wire;
@@ -31,7 +31,7 @@ const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// The subscriptions this node answers.
 pub(super) struct Publisher<E> {
-    worker: Arc<Worker<E>>,
+    holding: Arc<Holding<E>>,
     client: LogBrokerClient<Channel>,
     node_id: String,
     open: HashMap<String, CancellationToken>,
@@ -39,9 +39,9 @@ pub(super) struct Publisher<E> {
 }
 
 impl<E: Executor> Publisher<E> {
-    pub(super) fn new(worker: Arc<Worker<E>>, channel: Channel, node_id: String) -> Self {
+    pub(super) fn new(holding: Arc<Holding<E>>, channel: Channel, node_id: String) -> Self {
         let client = LogBrokerClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Self { worker, client, node_id, open: HashMap::new(), jobs: JoinSet::new() }
+        Self { holding, client, node_id, open: HashMap::new(), jobs: JoinSet::new() }
     }
 
     /// Listens for questions and answers them, until the stream of questions ends.
@@ -65,7 +65,7 @@ impl<E: Executor> Publisher<E> {
             return;
         }
         let answer = Answer {
-            worker: Arc::clone(&self.worker),
+            holding: Arc::clone(&self.holding),
             id: id.clone(),
             node_id: self.node_id.clone(),
             selector: selector.unwrap_or_default(),
@@ -85,7 +85,7 @@ impl<E: Executor> Publisher<E> {
 
 /// One subscription's answer.
 struct Answer<E> {
-    worker: Arc<Worker<E>>,
+    holding: Arc<Holding<E>>,
     id: String,
     node_id: String,
     selector: wire::LogSelector,
@@ -142,13 +142,13 @@ impl<E: Executor> Answer<E> {
         let mut seen: std::collections::HashSet<TaskId> = std::collections::HashSet::new();
         let mut options = self.options.clone();
         loop {
-            for task in self.worker.tasks() {
+            for task in self.holding.tasks() {
                 if !self.wants(&task) || !self.has_log(&task) || !seen.insert(task.id.clone()) {
                     continue;
                 }
                 let sink = Sink { lines: lines.clone(), context: self.context(&task) };
-                let worker = Arc::clone(&self.worker);
-                readers.spawn(read_one(worker, task.id.clone(), options.clone(), sink));
+                let holding = Arc::clone(&self.holding);
+                readers.spawn(read_one(holding, task.id.clone(), options.clone(), sink));
             }
             if !self.goes_on(&seen) {
                 break;
@@ -168,7 +168,7 @@ impl<E: Executor> Answer<E> {
         let open_ended =
             !self.selector.service_ids.is_empty() || !self.selector.node_ids.is_empty();
         let missing = self
-            .worker
+            .holding
             .tasks()
             .iter()
             .any(|task| self.wants(task) && !seen.contains(&task.id) && !self.ended(task));
@@ -183,12 +183,12 @@ impl<E: Executor> Answer<E> {
 
     /// Whether the task has come so far that there is something to read.
     fn has_log(&self, task: &Task) -> bool {
-        let state = self.worker.status(&task.id).map(|status| status.state);
+        let state = self.holding.status(&task.id).map(|status| status.state);
         state.is_some_and(|state| state >= TaskState::Ready)
     }
 
     fn ended(&self, task: &Task) -> bool {
-        self.worker.status(&task.id).is_none_or(|status| status.state.is_terminal())
+        self.holding.status(&task.id).is_none_or(|status| status.state.is_terminal())
     }
 
     fn context(&self, task: &Task) -> wire::LogContext {
@@ -201,12 +201,12 @@ impl<E: Executor> Answer<E> {
 }
 
 async fn read_one<E: Executor>(
-    worker: Arc<Worker<E>>,
+    holding: Arc<Holding<E>>,
     id: TaskId,
     options: LogOptions,
     mut sink: Sink,
 ) {
-    if let Err(error) = worker.executor.logs(&id, &options, &mut sink).await {
+    if let Err(error) = holding.executor.logs(&id, &options, &mut sink).await {
         tracing::debug!(task = %id, %error, "a task's log cannot be read");
     }
 }

@@ -3,7 +3,6 @@
 //! The core says what comes next and what a result means; this loop only does it. It ends when
 //! the task was removed, or with the agent; then the container stays as it is.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use shoal_cluster::agent::{
@@ -13,7 +12,7 @@ use shoal_model::TaskId;
 use shoal_model::swarm::TaskState;
 use tokio::sync::{Semaphore, watch};
 
-use super::worker::{Wanted, Worker, uses_files};
+use super::holding::{Holding, Wanted, uses_files};
 
 /// First pause after an engine said "not now"; doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -21,88 +20,81 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// The agent ends; the container stays as it is.
-struct Ending;
-
-pub(super) async fn run<E: Executor>(
-    worker: Arc<Worker<E>>,
-    id: TaskId,
-    mut wanted: watch::Receiver<Wanted>,
-) {
-    if let Ok(()) = steps(&worker, &id, &mut wanted).await {
-        worker.forget(&id);
-    }
-}
+pub(super) struct Ending;
 
 /// Steps until the task is to be gone, then removes it.
-async fn steps<E: Executor>(
-    worker: &Worker<E>,
+///
+/// # Errors
+/// The agent ended before.
+pub(super) async fn run<E: Executor>(
+    holding: &Holding<E>,
     id: &TaskId,
-    wanted: &mut watch::Receiver<Wanted>,
+    mut wanted: watch::Receiver<Wanted>,
 ) -> Result<(), Ending> {
     let mut pause = RETRY_MIN;
     loop {
-        if worker.end.is_cancelled() {
+        if holding.end.is_cancelled() {
             return Err(Ending);
         }
         let goal = wanted.borrow_and_update().clone();
         let work = match goal {
             Wanted::Run(work) => work,
-            Wanted::Gone => return end_quietly(worker, id).await,
+            Wanted::Gone => return end_quietly(holding, id).await,
         };
-        let status = worker.status(id).ok_or(Ending)?;
-        let done = match next(&work.task, &status, worker.clock.now()) {
+        let status = holding.status(id).ok_or(Ending)?;
+        let done = match next(&work.task, &status, holding.clock.now()) {
             Action::Idle => {
-                changed(worker, wanted).await?;
+                changed(holding, &mut wanted).await?;
                 continue;
             }
             Action::Report(status) => {
-                worker.set_status(id, status);
+                holding.set_status(id, status);
                 continue;
             }
-            Action::Prepare => prepare(worker, &work, wanted).await?,
-            Action::Start => Some(start(worker, &work).await?),
-            Action::Wait => wait(worker, &work, wanted).await?,
-            Action::Shutdown => Some(Done::ShutDown(shut_down(worker, &work).await?)),
+            Action::Prepare => prepare(holding, &work, &mut wanted).await?,
+            Action::Start => Some(start(holding, &work).await?),
+            Action::Wait => wait(holding, &work, &mut wanted).await?,
+            Action::Shutdown => Some(Done::ShutDown(shut_down(holding, &work).await?)),
         };
         // Called off: the core is asked again.
         let Some(done) = done else { continue };
-        match finish(&status, done, worker.clock.now()) {
+        match finish(&status, done, holding.clock.now()) {
             Some(status) => {
                 pause = RETRY_MIN;
-                worker.set_status(id, status);
+                holding.set_status(id, status);
             }
-            None => pause = rest(worker, pause).await?,
+            None => pause = rest(holding, pause).await?,
         }
     }
 }
 
 /// Ends a task that is no longer assigned, and removes what is left of it.
-async fn end_quietly<E: Executor>(worker: &Worker<E>, id: &TaskId) -> Result<(), Ending> {
-    let ended = worker.status(id).is_none_or(|status| status.state.is_terminal());
-    let work = worker.last_work(id);
+async fn end_quietly<E: Executor>(holding: &Holding<E>, id: &TaskId) -> Result<(), Ending> {
+    let ended = holding.status(id).is_none_or(|status| status.state.is_terminal());
+    let work = holding.last_work(id);
     if let (false, Some(work)) = (ended, work) {
         let mut pause = RETRY_MIN;
-        while let Err(ExecutorError::Temporary(why)) = shut_down(worker, &work).await? {
+        while let Err(ExecutorError::Temporary(why)) = shut_down(holding, &work).await? {
             tracing::debug!(task = %id, why, "stopping a task is tried again");
-            pause = rest(worker, pause).await?;
+            pause = rest(holding, pause).await?;
         }
     }
-    remove(worker, id).await
+    remove(holding, id).await
 }
 
 /// Removes the container of a task nobody knows.
-pub(super) async fn sweep<E: Executor>(worker: &Worker<E>, id: &TaskId) {
+pub(super) async fn sweep<E: Executor>(holding: &Holding<E>, id: &TaskId) {
     // If the agent ends first, the next one finds it again.
-    let _ = remove(worker, id).await;
+    let _ = remove(holding, id).await;
 }
 
 /// Removes a task's container, however often it takes.
-async fn remove<E: Executor>(worker: &Worker<E>, id: &TaskId) -> Result<(), Ending> {
+async fn remove<E: Executor>(holding: &Holding<E>, id: &TaskId) -> Result<(), Ending> {
     let mut pause = RETRY_MIN;
     loop {
         let removed = {
-            let _place = place(worker, &worker.starts).await?;
-            worker.executor.remove(id).await
+            let _place = place(holding, &holding.starts).await?;
+            holding.executor.remove(id).await
         };
         match removed {
             Ok(()) => return Ok(()),
@@ -112,7 +104,7 @@ async fn remove<E: Executor>(worker: &Worker<E>, id: &TaskId) -> Result<(), Endi
             }
             Err(ExecutorError::Temporary(why)) => {
                 tracing::debug!(task = %id, why, "removing a task is tried again");
-                pause = rest(worker, pause).await?;
+                pause = rest(holding, pause).await?;
             }
         }
     }
@@ -120,95 +112,95 @@ async fn remove<E: Executor>(worker: &Worker<E>, id: &TaskId) -> Result<(), Endi
 
 /// Waits until something else is wanted.
 async fn changed<E>(
-    worker: &Worker<E>,
+    holding: &Holding<E>,
     wanted: &mut watch::Receiver<Wanted>,
 ) -> Result<(), Ending> {
     tokio::select! {
-        () = worker.end.cancelled() => Err(Ending),
+        () = holding.end.cancelled() => Err(Ending),
         changed = wanted.changed() => changed.map_err(|_| Ending),
     }
 }
 
 /// Rests before another try; returns how long to rest next time.
-async fn rest<E>(worker: &Worker<E>, pause: Duration) -> Result<Duration, Ending> {
+async fn rest<E>(holding: &Holding<E>, pause: Duration) -> Result<Duration, Ending> {
     tokio::select! {
-        () = worker.end.cancelled() => Err(Ending),
+        () = holding.end.cancelled() => Err(Ending),
         () = tokio::time::sleep(pause) => Ok((pause * 2).min(RETRY_MAX)),
     }
 }
 
 /// A place among those who may do this now.
 async fn place<'a, E>(
-    worker: &Worker<E>,
+    holding: &Holding<E>,
     places: &'a Semaphore,
 ) -> Result<tokio::sync::SemaphorePermit<'a>, Ending> {
     tokio::select! {
         biased;
-        () = worker.end.cancelled() => Err(Ending),
+        () = holding.end.cancelled() => Err(Ending),
         place = places.acquire() => place.map_err(|_| Ending),
     }
 }
 
 /// Makes the container; `None` if the task was called off meanwhile.
 async fn prepare<E: Executor>(
-    worker: &Worker<E>,
+    holding: &Holding<E>,
     work: &Work,
     wanted: &mut watch::Receiver<Wanted>,
 ) -> Result<Option<Done>, Ending> {
     if let Some(missing) = missing_file(work) {
-        if worker.in_sync() {
+        if holding.in_sync() {
             return Ok(Some(Done::Prepared(Err(ExecutorError::Fatal(missing)))));
         }
         // It comes with the first message of the new session.
-        changed(worker, wanted).await?;
+        changed(holding, wanted).await?;
         return Ok(None);
     }
     let making = async {
-        let _place = place(worker, &worker.makes).await?;
-        Ok(worker.executor.prepare(work).await)
+        let _place = place(holding, &holding.makes).await?;
+        Ok(holding.executor.prepare(work).await)
     };
-    match until_called_off(worker, making, wanted).await? {
+    match until_called_off(holding, making, wanted).await? {
         Some(made) => made.map(|made| Some(Done::Prepared(made))),
         None => Ok(None),
     }
 }
 
-async fn start<E: Executor>(worker: &Worker<E>, work: &Work) -> Result<Done, Ending> {
-    let _place = place(worker, &worker.starts).await?;
-    Ok(match worker.executor.start(work).await {
-        Ok(()) => Done::Started(worker.executor.observe(&work.task.id).await),
+async fn start<E: Executor>(holding: &Holding<E>, work: &Work) -> Result<Done, Ending> {
+    let _place = place(holding, &holding.starts).await?;
+    Ok(match holding.executor.start(work).await {
+        Ok(()) => Done::Started(holding.executor.observe(&work.task.id).await),
         Err(error) => Done::Started(Err(error)),
     })
 }
 
 /// Waits for the end; `None` if the task is to be ended before.
 async fn wait<E: Executor>(
-    worker: &Worker<E>,
+    holding: &Holding<E>,
     work: &Work,
     wanted: &mut watch::Receiver<Wanted>,
 ) -> Result<Option<Done>, Ending> {
     let id = &work.task.id;
     let waiting = async {
-        let exit = worker.executor.wait(id).await?;
-        Ok((exit, worker.executor.observe(id).await?))
+        let exit = holding.executor.wait(id).await?;
+        Ok((exit, holding.executor.observe(id).await?))
     };
-    Ok(until_called_off(worker, waiting, wanted).await?.map(Done::Exited))
+    Ok(until_called_off(holding, waiting, wanted).await?.map(Done::Exited))
 }
 
 async fn shut_down<E: Executor>(
-    worker: &Worker<E>,
+    holding: &Holding<E>,
     work: &Work,
 ) -> Result<Result<Option<Observation>, ExecutorError>, Ending> {
-    let _place = place(worker, &worker.stops).await?;
-    Ok(match worker.executor.shutdown(work).await {
-        Ok(()) => worker.executor.observe(&work.task.id).await,
+    let _place = place(holding, &holding.stops).await?;
+    Ok(match holding.executor.shutdown(work).await {
+        Ok(()) => holding.executor.observe(&work.task.id).await,
         Err(error) => Err(error),
     })
 }
 
 /// Runs a step that may be dropped; `None` if the task shall not run any more.
 async fn until_called_off<E, T>(
-    worker: &Worker<E>,
+    holding: &Holding<E>,
     step: impl Future<Output = T>,
     wanted: &mut watch::Receiver<Wanted>,
 ) -> Result<Option<T>, Ending> {
@@ -216,7 +208,7 @@ async fn until_called_off<E, T>(
     loop {
         tokio::select! {
             done = &mut step => return Ok(Some(done)),
-            changed = changed(worker, wanted) => {
+            changed = changed(holding, wanted) => {
                 changed?;
                 let over = called_off(&wanted.borrow_and_update());
                 if over {

@@ -143,7 +143,7 @@ async fn describe<E: Executor>(
     worker: &Arc<Worker<E>>,
 ) -> Result<NodeDescription, Ended> {
     let mut description =
-        worker.executor.describe().await.map_err(|error| {
+        worker.holding.executor.describe().await.map_err(|error| {
             Ended::Here(format!("the engine does not describe itself: {error}"))
         })?;
     let issuer = agent.credentials.current().root.issuer_info();
@@ -163,9 +163,9 @@ async fn talk<E: Executor>(
     session: Session,
     mut messages: tonic::Streaming<wire::SessionMessage>,
 ) -> Ended {
-    worker.report_all();
+    worker.holding.report_all();
     let node_id = agent.credentials.current().identity.name().node.clone();
-    let publisher = Publisher::new(Arc::clone(worker), channel, node_id);
+    let publisher = Publisher::new(Arc::clone(&worker.holding), channel, node_id);
     let sessions = async {
         loop {
             match messages.message().await {
@@ -258,9 +258,9 @@ async fn take_assignments<E: Executor>(worker: &Arc<Worker<E>>, session: &Sessio
 async fn tell<E: Executor>(agent: &Agent, worker: &Arc<Worker<E>>, session: &Session) -> Ended {
     let mut client = session.client.clone();
     loop {
-        worker.reporter.more().await;
+        worker.holding.reporter.more().await;
         tokio::time::sleep(agent.timers.report_window).await;
-        let news = worker.reporter.take();
+        let news = worker.holding.reporter.take();
         let updates = news.iter().map(|(id, status)| wire::TaskStatusUpdate {
             task_id: id.to_string(),
             status: Some(convert::status_to_wire(status)),
@@ -275,7 +275,7 @@ async fn tell<E: Executor>(agent: &Agent, worker: &Arc<Worker<E>>, session: &Ses
             Ok(Err(status)) => Ended::Peer(status),
             Err(_) => Ended::Here("no answer to a report".to_owned()),
         };
-        worker.reporter.put_back(news);
+        worker.holding.reporter.put_back(news);
         return ended;
     }
 }
