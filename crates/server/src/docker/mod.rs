@@ -9,6 +9,7 @@ mod body;
 mod build;
 mod containers;
 mod detach;
+mod documents;
 mod error;
 mod exec;
 mod frames;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use shoal_engine::domain::{ContainerConfig, Healthcheck, HealthcheckTest, Port};
 
+use super::super::documents::HealthDocument;
 use super::super::error::{ApiError, Result};
 use super::super::wire::{At, Keys, Wire, WireError, Words, object, wire};
 use super::host::HostDocument;
@@ -41,18 +42,6 @@ wire!(
         shell: Option<Words> = "Shell",
         host: HostDocument = "HostConfig",
         networking: NetworkingDocument = "NetworkingConfig",
-    }
-);
-
-wire!(
-    /// `Healthcheck`.
-    HealthDocument {
-        test: Option<Words> = "Test",
-        interval: i64 = "Interval",
-        timeout: i64 = "Timeout",
-        start_period: i64 = "StartPeriod",
-        start_interval: i64 = "StartInterval",
-        retries: i64 = "Retries",
     }
 );
 
@@ -114,7 +103,7 @@ impl CreateDocument {
             volumes: self.volumes.0.into_iter().collect(),
             stop_signal: given(self.stop_signal),
             stop_timeout_s: self.stop_timeout,
-            healthcheck: self.healthcheck.map(HealthDocument::into_domain).transpose()?,
+            healthcheck: self.healthcheck.map(read_health).transpose()?,
             network_disabled: self.network_disabled,
             shell: self.shell.map(|words| words.0),
         };
@@ -124,20 +113,18 @@ impl CreateDocument {
     }
 }
 
-impl HealthDocument {
-    fn into_domain(self) -> Result<Healthcheck> {
-        let Self { test, interval, timeout, start_period, start_interval, retries } = self;
-        let retries = u32::try_from(retries)
-            .map_err(|_| ApiError::invalid("Retries in Healthcheck cannot be negative"))?;
-        Ok(Healthcheck {
-            test: test.map(|words| read_test(words.0)).transpose()?.flatten(),
-            interval: period(interval, "Interval")?,
-            timeout: period(timeout, "Timeout")?,
-            start_period: period(start_period, "StartPeriod")?,
-            start_interval: period(start_interval, "StartInterval")?,
-            retries,
-        })
-    }
+fn read_health(document: HealthDocument) -> Result<Healthcheck> {
+    let retries = document.retries()?;
+    let HealthDocument { test, interval, timeout, start_period, start_interval, retries: _ } =
+        document;
+    Ok(Healthcheck {
+        test: test.map(|words| read_test(words.0)).transpose()?.flatten(),
+        interval: period(interval, "Interval")?,
+        timeout: period(timeout, "Timeout")?,
+        start_period: period(start_period, "StartPeriod")?,
+        start_interval: period(start_interval, "StartInterval")?,
+        retries,
+    })
 }
 
 fn read_test(mut words: Vec<String>) -> Result<Option<HealthcheckTest>> {

@@ -7,9 +7,10 @@ use shoal_engine::domain::{
     DeviceMapping, HostConfig, HostPort, Mount, Port, PortBinding, Resources, TerminalSize, Ulimit,
 };
 
+use super::super::documents::MountDocument;
 use super::super::error::{ApiError, Result};
 use super::super::wire::{Words, wire};
-use super::mount::MountDocument;
+use super::mount;
 use super::policy::{LogDocument, RestartDocument, Security, read_log, read_restart};
 
 wire!(
@@ -265,8 +266,8 @@ fn read_mounts(
     for bind in binds {
         read.push(Mount::parse_bind(bind)?);
     }
-    for mount in mounts {
-        read.push(mount.into_domain()?);
+    for document in mounts {
+        read.push(mount::read(document)?);
     }
     for (destination, options) in tmpfs {
         read.push(Mount::parse_tmpfs(destination, options)?);

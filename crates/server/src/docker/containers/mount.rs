@@ -1,118 +1,94 @@
 //! Mounts of a container, both ways.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use shoal_engine::domain::{Mount, MountError, MountKind, MountPoint, Propagation, TmpfsOptions};
 
+use super::super::documents::{
+    BindDocument, DriverDocument, MountDocument, TmpfsDocument, VolumeDocument,
+};
 use super::super::error::{ApiError, Result};
-use super::super::wire::wire;
 
-wire!(
-    /// One of `HostConfig.Mounts`.
-    MountDocument {
-        kind: String = "Type",
-        source: String = "Source",
-        target: String = "Target",
-        read_only: bool = "ReadOnly",
-        consistency: String = "Consistency",
-        bind: Option<BindDocument> = "BindOptions",
-        volume: Option<VolumeDocument> = "VolumeOptions",
-        tmpfs: Option<TmpfsDocument> = "TmpfsOptions",
-    }
-);
-
-wire!(
-    /// Options of a bind mount.
-    BindDocument {
-        propagation: String = "Propagation",
-        non_recursive: bool = "NonRecursive",
-        create_mountpoint: bool = "CreateMountpoint",
-    }
-);
-
-wire!(
-    /// Options of a volume mount.
-    VolumeDocument {
-        no_copy: bool = "NoCopy",
-        labels: BTreeMap<String, String> = "Labels",
-        driver: DriverDocument = "DriverConfig",
-    }
-);
-
-wire!(
-    /// Driver of a volume that is made for a mount.
-    DriverDocument { name: String = "Name", options: BTreeMap<String, String> = "Options" }
-);
-
-wire!(
-    /// Options of a mount in memory.
-    TmpfsDocument { size: i64 = "SizeBytes", mode: u64 = "Mode" }
-);
-
-impl MountDocument {
-    /// The mount this document asks for.
-    ///
-    /// # Errors
-    /// `Invalid` for a combination without meaning, `NotImplemented` for a
-    /// type Shoal does not have.
-    pub(super) fn into_domain(self) -> Result<Mount> {
-        // A hint for macOS and Windows hosts; Docker ignores it on Linux, too.
-        let _ = self.consistency;
-        let options = [
-            ("bind", self.bind.is_some(), "BindOptions"),
-            ("volume", self.volume.is_some(), "VolumeOptions"),
-            ("tmpfs", self.tmpfs.is_some(), "TmpfsOptions"),
-        ];
-        for (kind, present, name) in options {
-            if present && kind != self.kind {
-                return Err(ApiError::invalid(format!(
-                    "invalid mount config for type {:?}: field {name} must not be specified",
-                    self.kind
-                )));
-            }
+/// The mount the document asks for.
+///
+/// # Errors
+/// `Invalid` for a combination without meaning, `NotImplemented` for a type or an option Shoal
+/// does not have.
+pub(super) fn read(document: MountDocument) -> Result<Mount> {
+    let MountDocument { kind, source, target, read_only, consistency, bind, volume, tmpfs } =
+        document;
+    // A hint for macOS and Windows hosts; Docker ignores it on Linux, too.
+    let _ = consistency;
+    let options = [
+        ("bind", bind.is_some(), "BindOptions"),
+        ("volume", volume.is_some(), "VolumeOptions"),
+        ("tmpfs", tmpfs.is_some(), "TmpfsOptions"),
+    ];
+    for (owner, present, name) in options {
+        if present && owner != kind {
+            return Err(ApiError::invalid(format!(
+                "invalid mount config for type {kind:?}: field {name} must not be specified"
+            )));
         }
-        let kind = match self.kind.as_str() {
-            "bind" => read_bind(self.source, self.bind.unwrap_or_default())?,
-            "volume" => read_volume(self.source, self.volume.unwrap_or_default()),
-            "tmpfs" => read_tmpfs(&self.source, &self.tmpfs.unwrap_or_default())?,
-            "image" | "npipe" | "cluster" => {
-                return Err(ApiError::unsupported(format!("the mount type {:?}", self.kind)));
-            }
-            other => return Err(ApiError::invalid(format!("mount type unknown: {other:?}"))),
-        };
-        let destination = Mount::anonymous(&self.target)?.destination;
-        Ok(Mount { destination, kind, read_only: self.read_only })
     }
+    let kind = match kind.as_str() {
+        "bind" => read_bind(source, bind.unwrap_or_default())?,
+        "volume" => read_volume(source, volume.unwrap_or_default())?,
+        "tmpfs" => read_tmpfs(&source, &tmpfs.unwrap_or_default())?,
+        "image" | "npipe" | "cluster" => {
+            return Err(ApiError::unsupported(format!("the mount type {kind:?}")));
+        }
+        other => return Err(ApiError::invalid(format!("mount type unknown: {other:?}"))),
+    };
+    let destination = Mount::anonymous(&target)?.destination;
+    Ok(Mount { destination, kind, read_only })
+}
+
+/// Refuses an option that services have and containers do not.
+fn refuse(set: bool, option: &str) -> Result<()> {
+    if set {
+        return Err(ApiError::unsupported(format!("HostConfig.Mounts.{option}")));
+    }
+    Ok(())
 }
 
 fn read_bind(source: String, options: BindDocument) -> Result<MountKind> {
+    let BindDocument {
+        propagation,
+        non_recursive,
+        create_mountpoint,
+        read_only_non_recursive,
+        read_only_force_recursive,
+    } = options;
+    refuse(read_only_non_recursive, "BindOptions.ReadOnlyNonRecursive")?;
+    refuse(read_only_force_recursive, "BindOptions.ReadOnlyForceRecursive")?;
     if !source.starts_with('/') {
         let why = format!("invalid mount path: '{source}' mount path must be absolute");
         return Err(MountError::Config { kind: "bind", why }.into());
     }
-    let propagation = match options.propagation.as_str() {
+    let propagation = match propagation.as_str() {
         "" => Propagation::default(),
         word => Propagation::parse(word)
             .ok_or_else(|| ApiError::invalid(format!("invalid propagation mode: {word}")))?,
     };
     Ok(MountKind::Bind {
         source,
-        create_source: options.create_mountpoint,
+        create_source: create_mountpoint,
         propagation,
-        recursive: !options.non_recursive,
+        recursive: !non_recursive,
     })
 }
 
-fn read_volume(source: String, options: VolumeDocument) -> MountKind {
-    let VolumeDocument { no_copy, labels, driver } = options;
-    MountKind::Volume {
+fn read_volume(source: String, options: VolumeDocument) -> Result<MountKind> {
+    let VolumeDocument { no_copy, labels, driver, subpath } = options;
+    refuse(!subpath.is_empty(), "VolumeOptions.Subpath")?;
+    let DriverDocument { name: driver, options } = driver.unwrap_or_default();
+    Ok(MountKind::Volume {
         name: (!source.is_empty()).then_some(source),
-        driver: driver.name,
+        driver,
         labels,
-        options: driver.options,
+        options,
         copy_up: !no_copy,
-    }
+    })
 }
 
 fn read_tmpfs(source: &str, options: &TmpfsDocument) -> Result<MountKind> {
@@ -121,10 +97,11 @@ fn read_tmpfs(source: &str, options: &TmpfsDocument) -> Result<MountKind> {
             "invalid mount config for type \"tmpfs\": field Source must not be specified",
         ));
     }
+    let said = options.options.iter().flatten().any(|word| !word.is_empty());
+    refuse(said, "TmpfsOptions.Options")?;
     let size = u64::try_from(options.size)
         .map_err(|_| ApiError::invalid("the size of a tmpfs mount cannot be negative"))?;
-    let mode = u32::try_from(options.mode)
-        .map_err(|_| ApiError::invalid(format!("invalid tmpfs mode {}", options.mode)))?;
+    let mode = options.mode()?;
     Ok(MountKind::Tmpfs(TmpfsOptions {
         size_bytes: (size > 0).then_some(size),
         mode: (mode > 0).then_some(mode),
@@ -191,4 +168,40 @@ pub(super) fn render_point(point: &MountPoint) -> Option<Value> {
 /// The text of a mount in the `Mounts` column of a list and in `HostConfig.Tmpfs`.
 pub(super) fn tmpfs_text(options: &TmpfsOptions) -> String {
     options.options.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::wire::{At, Wire};
+    use super::*;
+
+    fn asked(options: Value) -> Result<Mount> {
+        let mut document = json!({ "Type": "volume", "Source": "data", "Target": "/data" });
+        if let (Value::Object(document), Value::Object(options)) = (&mut document, options) {
+            document.extend(options);
+        }
+        read(MountDocument::read(document, &At::ROOT)?)
+    }
+
+    #[test]
+    fn what_only_services_have_is_refused_by_name() {
+        for (options, text) in [
+            (
+                json!({ "Type": "bind", "Source": "/", "BindOptions": { "ReadOnlyNonRecursive": true } }),
+                "HostConfig.Mounts.BindOptions.ReadOnlyNonRecursive is not supported",
+            ),
+            (
+                json!({ "VolumeOptions": { "Subpath": "a" } }),
+                "HostConfig.Mounts.VolumeOptions.Subpath is not supported",
+            ),
+            (
+                json!({ "Type": "tmpfs", "Source": "", "TmpfsOptions": { "Options": [["ro"]] } }),
+                "HostConfig.Mounts.TmpfsOptions.Options is not supported",
+            ),
+        ] {
+            assert_eq!(asked(options).expect_err("refused").message(), text);
+        }
+        let unsaid = json!({ "VolumeOptions": { "Subpath": "", "DriverConfig": null } });
+        assert!(asked(unsaid).is_ok());
+    }
 }

@@ -8,9 +8,10 @@ use shoal_model::swarm::{
     EncryptionConfig, OrchestrationConfig, RaftConfig, TaskDefaults,
 };
 
+use super::super::documents::DriverDocument;
 use super::super::error::{ApiError, Result};
 use super::super::wire::wire;
-use super::{DriverDocument, duration, nanos, render_driver, render_meta, set};
+use super::{duration, nanos, read_driver, render_driver, render_meta, set};
 
 wire!(
     /// `Spec` of `/swarm/init`, body of `/swarm/update`.
@@ -95,9 +96,7 @@ impl ClusterDocument {
                 ),
                 force_rotate: ca.force_rotate,
             },
-            task_defaults: TaskDefaults {
-                log_driver: task_defaults.log_driver.map(DriverDocument::into_domain),
-            },
+            task_defaults: TaskDefaults { log_driver: task_defaults.log_driver.map(read_driver) },
             encryption: EncryptionConfig { auto_lock_managers: false },
         })
     }

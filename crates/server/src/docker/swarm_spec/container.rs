@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shoal_model::swarm::{ContainerSpec, DnsConfig, Ulimit};
 
+use super::super::documents::{HealthDocument, MountDocument};
 use super::super::error::Result;
 use super::super::wire::{Words, wire};
 use super::files::{ConfigDocument, SecretDocument, render_config, render_secret};
-use super::health::{HealthDocument, render_health};
-use super::mount::{MountDocument, render_mount};
+use super::health::{read_health, render_health};
+use super::mount::{read_mount, render_mount};
 use super::privileges::{PrivilegesDocument, render_privileges};
 use super::{duration, nanos, set, set_flag, set_list, set_text};
 
@@ -81,15 +82,11 @@ impl ContainerDocument {
             tty: self.tty,
             open_stdin: self.open_stdin,
             read_only: self.read_only,
-            mounts: self
-                .mounts
-                .into_iter()
-                .map(MountDocument::into_domain)
-                .collect::<Result<_>>()?,
+            mounts: self.mounts.into_iter().map(read_mount).collect::<Result<_>>()?,
             stop_signal: self.stop_signal,
             stop_grace_period: grace.transpose()?,
             registry_auth: String::new(),
-            health_check: self.health_check.map(HealthDocument::into_domain).transpose()?,
+            health_check: self.health_check.map(read_health).transpose()?,
             hosts: self.hosts,
             dns: self.dns.map(DnsDocument::into_domain),
             secrets: secrets.collect::<Result<_>>()?,

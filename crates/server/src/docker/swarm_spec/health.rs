@@ -3,36 +3,26 @@
 use serde_json::{Value, json};
 use shoal_model::swarm::HealthConfig;
 
-use super::super::error::{ApiError, Result};
-use super::super::wire::{Words, wire};
+use super::super::documents::HealthDocument;
+use super::super::error::Result;
 use super::{duration, nanos, set, set_list};
 
-wire!(
-    /// `Healthcheck`, also a container's.
-    HealthDocument {
-        test: Words = "Test",
-        interval: i64 = "Interval",
-        timeout: i64 = "Timeout",
-        retries: i64 = "Retries",
-        start_period: i64 = "StartPeriod",
-        start_interval: i64 = "StartInterval",
-    }
-);
-
-impl HealthDocument {
-    /// The check this document asks for.
-    pub(crate) fn into_domain(self) -> Result<HealthConfig> {
-        let Self { test, interval, timeout, retries, start_period, start_interval } = self;
-        Ok(HealthConfig {
-            test: test.0,
-            interval: duration(interval, "Interval in Healthcheck")?,
-            timeout: duration(timeout, "Timeout in Healthcheck")?,
-            retries: u32::try_from(retries)
-                .map_err(|_| ApiError::invalid("Retries in Healthcheck cannot be negative"))?,
-            start_period: duration(start_period, "StartPeriod in Healthcheck")?,
-            start_interval: duration(start_interval, "StartInterval in Healthcheck")?,
-        })
-    }
+/// The check the document asks for.
+///
+/// # Errors
+/// `Invalid` for a negative time or number.
+pub(super) fn read_health(document: HealthDocument) -> Result<HealthConfig> {
+    let retries = document.retries()?;
+    let HealthDocument { test, interval, timeout, start_period, start_interval, retries: _ } =
+        document;
+    Ok(HealthConfig {
+        test: test.unwrap_or_default().0,
+        interval: duration(interval, "Interval in Healthcheck")?,
+        timeout: duration(timeout, "Timeout in Healthcheck")?,
+        retries,
+        start_period: duration(start_period, "StartPeriod in Healthcheck")?,
+        start_interval: duration(start_interval, "StartInterval in Healthcheck")?,
+    })
 }
 
 /// A health check as Docker shows it.

@@ -30,6 +30,7 @@ use shoal_model::swarm::{
 pub(crate) use endpoint::{render_endpoint, render_port};
 pub(crate) use task::render_task_spec;
 
+use super::documents::DriverDocument;
 use super::error::{ApiError, Result};
 use super::wire::wire;
 
@@ -67,14 +68,6 @@ wire!(
     ReplicatedJobDocument {
         max_concurrent: Option<u64> = "MaxConcurrent",
         total_completions: Option<u64> = "TotalCompletions",
-    }
-);
-
-wire!(
-    /// A driver by name.
-    DriverDocument {
-        name: String = "Name",
-        options: BTreeMap<String, String> = "Options",
     }
 );
 
@@ -143,10 +136,9 @@ impl ModeDocument {
     }
 }
 
-impl DriverDocument {
-    fn into_domain(self) -> Driver {
-        Driver { name: self.name, options: self.options }
-    }
+fn read_driver(document: DriverDocument) -> Driver {
+    let DriverDocument { name, options } = document;
+    Driver { name, options }
 }
 
 impl NetworkDocument {

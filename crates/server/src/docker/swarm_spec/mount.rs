@@ -1,73 +1,29 @@
 //! Mounts of a task's container.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use shoal_model::swarm::{BindOptions, Mount, MountKind, TmpfsOptions, VolumeOptions};
 
+use super::super::documents::{BindDocument, MountDocument, TmpfsDocument, VolumeDocument};
 use super::super::error::{ApiError, Result};
-use super::super::wire::wire;
-use super::{DriverDocument, render_driver, set, set_flag, set_list, set_text};
+use super::{read_driver, render_driver, set, set_flag, set_list, set_text};
 
-wire!(
-    /// One of `Mounts`.
-    MountDocument {
-        kind: String = "Type",
-        source: String = "Source",
-        target: String = "Target",
-        read_only: bool = "ReadOnly",
-        consistency: String = "Consistency",
-        bind: Option<BindDocument> = "BindOptions",
-        volume: Option<VolumeDocument> = "VolumeOptions",
-        tmpfs: Option<TmpfsDocument> = "TmpfsOptions",
-    }
-);
-
-wire!(
-    /// Options of a bind mount.
-    BindDocument {
-        propagation: String = "Propagation",
-        non_recursive: bool = "NonRecursive",
-        create_mountpoint: bool = "CreateMountpoint",
-        read_only_non_recursive: bool = "ReadOnlyNonRecursive",
-        read_only_force_recursive: bool = "ReadOnlyForceRecursive",
-    }
-);
-
-wire!(
-    /// Options of a volume mount.
-    VolumeDocument {
-        no_copy: bool = "NoCopy",
-        labels: BTreeMap<String, String> = "Labels",
-        driver: Option<DriverDocument> = "DriverConfig",
-        subpath: String = "Subpath",
-    }
-);
-
-wire!(
-    /// Options of a mount in memory.
-    TmpfsDocument {
-        size: i64 = "SizeBytes",
-        mode: u64 = "Mode",
-        options: Vec<Vec<String>> = "Options",
-    }
-);
-
-impl MountDocument {
-    /// The mount this document asks for.
-    pub(super) fn into_domain(self) -> Result<Mount> {
-        let Self { kind, source, target, read_only, consistency, bind, volume, tmpfs } = self;
-        Ok(Mount {
-            kind: read_kind(&kind)?,
-            source,
-            target,
-            read_only,
-            consistency,
-            bind: bind.map(BindDocument::into_domain),
-            volume: volume.map(VolumeDocument::into_domain),
-            tmpfs: tmpfs.map(TmpfsDocument::into_domain).transpose()?,
-        })
-    }
+/// The mount the document asks for.
+///
+/// # Errors
+/// `Invalid` for a value that makes no sense, `NotImplemented` for a type Shoal does not have.
+pub(super) fn read_mount(document: MountDocument) -> Result<Mount> {
+    let MountDocument { kind, source, target, read_only, consistency, bind, volume, tmpfs } =
+        document;
+    Ok(Mount {
+        kind: read_kind(&kind)?,
+        source,
+        target,
+        read_only,
+        consistency,
+        bind: bind.map(read_bind),
+        volume: volume.map(read_volume),
+        tmpfs: tmpfs.map(read_tmpfs).transpose()?,
+    })
 }
 
 fn read_kind(kind: &str) -> Result<MountKind> {
@@ -82,33 +38,33 @@ fn read_kind(kind: &str) -> Result<MountKind> {
     }
 }
 
-impl BindDocument {
-    fn into_domain(self) -> BindOptions {
-        BindOptions {
-            propagation: self.propagation,
-            non_recursive: self.non_recursive,
-            create_mountpoint: self.create_mountpoint,
-            read_only_non_recursive: self.read_only_non_recursive,
-            read_only_force_recursive: self.read_only_force_recursive,
-        }
+fn read_bind(document: BindDocument) -> BindOptions {
+    let BindDocument {
+        propagation,
+        non_recursive,
+        create_mountpoint,
+        read_only_non_recursive,
+        read_only_force_recursive,
+    } = document;
+    BindOptions {
+        propagation,
+        non_recursive,
+        create_mountpoint,
+        read_only_non_recursive,
+        read_only_force_recursive,
     }
 }
 
-impl VolumeDocument {
-    fn into_domain(self) -> VolumeOptions {
-        let Self { no_copy, labels, driver, subpath } = self;
-        VolumeOptions { no_copy, labels, driver: driver.map(DriverDocument::into_domain), subpath }
-    }
+fn read_volume(document: VolumeDocument) -> VolumeOptions {
+    let VolumeDocument { no_copy, labels, driver, subpath } = document;
+    VolumeOptions { no_copy, labels, driver: driver.map(read_driver), subpath }
 }
 
-impl TmpfsDocument {
-    fn into_domain(self) -> Result<TmpfsOptions> {
-        let Self { size, mode, options } = self;
-        let mode = u32::try_from(mode)
-            .map_err(|_| ApiError::invalid(format!("invalid tmpfs mode {mode}")))?;
-        let options: Vec<String> = options.into_iter().map(|pair| pair.join("=")).collect();
-        Ok(TmpfsOptions { size_bytes: size, mode, options: options.join(",") })
-    }
+fn read_tmpfs(document: TmpfsDocument) -> Result<TmpfsOptions> {
+    let mode = document.mode()?;
+    let TmpfsDocument { size, mode: _, options } = document;
+    let options: Vec<String> = options.into_iter().map(|pair| pair.join("=")).collect();
+    Ok(TmpfsOptions { size_bytes: size, mode, options: options.join(",") })
 }
 
 /// A mount as Docker shows it.

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use shoal_model::swarm::TaskSpec;
 
+use super::super::documents::DriverDocument;
 use super::super::error::{ApiError, Result};
 use super::super::wire::wire;
 use super::{
-    DriverDocument, NetworkDocument, container, placement, render_driver, render_network,
-    resources, restart, set, set_list,
+    NetworkDocument, container, placement, read_driver, render_driver, render_network, resources,
+    restart, set, set_list,
 };
 
 wire!(
@@ -48,7 +49,7 @@ impl TaskDocument {
             resources: resources.map(resources::RequirementsDocument::into_domain).transpose()?,
             restart: restart.map(restart::RestartDocument::into_domain).transpose()?,
             placement: placement.map(placement::PlacementDocument::into_domain),
-            log_driver: log_driver.map(DriverDocument::into_domain),
+            log_driver: log_driver.map(read_driver),
             networks: networks
                 .into_iter()
                 .map(|network| network.into_domain(network_name))
