@@ -47,6 +47,11 @@ impl Queue {
         self.0.events.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
+    /// What is waiting, as lines.
+    fn drain(&self) -> Vec<Value> {
+        std::iter::from_fn(|| self.take()).map(|event| render(&event)).collect()
+    }
+
     async fn next(&self) -> Progress {
         loop {
             let more = self.0.more.notified();
@@ -86,7 +91,7 @@ pub(crate) async fn respond(
         biased;
         event = queue.next() => (vec![render(&event)], Some(work)),
         done = &mut work => {
-            let mut lines: Vec<Value> = std::iter::from_fn(|| queue.take()).map(|event| render(&event)).collect();
+            let mut lines = queue.drain();
             match done {
                 Ok(last) => lines.extend(last),
                 Err(error) if lines.is_empty() => return Err(error),
@@ -105,8 +110,7 @@ fn rest(queue: Queue, work: Option<Work>) -> impl Stream<Item = Value> + Send {
             biased;
             event = queue.next() => Some((vec![render(&event)], (queue, Some(work)))),
             done = &mut work => {
-                let mut lines: Vec<Value> =
-                    std::iter::from_fn(|| queue.take()).map(|event| render(&event)).collect();
+                let mut lines = queue.drain();
                 lines.extend(done.unwrap_or_else(|error| vec![render_error(&error)]));
                 Some((lines, (queue, None)))
             }
