@@ -98,9 +98,8 @@ impl Storage {
     fn remove_stale_uploads(&self) -> io::Result<()> {
         for item in fs::read_dir(self.root.join("uploads"))? {
             let item = item?;
-            let age = item.metadata()?.modified()?;
-            let old = SystemTime::now().duration_since(age).is_ok_and(|age| age > UPLOAD_LIFE);
-            if old || item.file_name().as_encoded_bytes().starts_with(b"_") {
+            let aside = item.file_name().as_encoded_bytes().starts_with(b"_");
+            if aside || is_given_up(&item.metadata()?)? {
                 fs::remove_file(item.path())?;
             }
         }
@@ -147,6 +146,12 @@ impl Storage {
         found.sort();
         Ok(found)
     }
+}
+
+/// Whether a file of an upload has not been written to for [`UPLOAD_LIFE`].
+fn is_given_up(upload: &fs::Metadata) -> io::Result<bool> {
+    let written = upload.modified()?;
+    Ok(SystemTime::now().duration_since(written).is_ok_and(|age| age > UPLOAD_LIFE))
 }
 
 /// Names in a directory, sorted; none if it is not there.

@@ -76,12 +76,22 @@ impl Storage {
         let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         if uploads.len() >= MAX_UPLOADS {
+            uploads.retain(|_, upload| !Self::give_up_stale(upload));
+        }
+        if uploads.len() >= MAX_UPLOADS {
             return Ok(None);
         }
         let upload = Upload::new(self.upload(&file_name(name, &id)))?;
         let upload = Arc::new(tokio::sync::Mutex::new(upload));
         uploads.insert(file_name(name, &id), upload.clone());
         Ok(Some((id, upload)))
+    }
+
+    /// Removes an upload that nobody works on or has touched for long; whether it did.
+    fn give_up_stale(upload: &Arc<tokio::sync::Mutex<Upload>>) -> bool {
+        let Ok(upload) = upload.try_lock() else { return false };
+        let stale = upload.file.metadata().and_then(|file| super::is_given_up(&file));
+        stale.unwrap_or(false) && super::remove(&upload.path).is_ok()
     }
 
     /// The upload of that id in that repository.
@@ -144,4 +154,31 @@ impl Storage {
 fn file_name(name: &Name, id: &str) -> String {
     let sum = Digest::sha256(Sha256::digest(name.as_str()).into());
     format!("{id}-{}", sum.short())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::super::UPLOAD_LIFE;
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_has_touched_for_long_is_given_up() {
+        let root = tempfile::tempdir().unwrap();
+        let storage = Storage::open(root.path()).unwrap();
+        let name: Name = "a".parse().unwrap();
+        let begin = || storage.begin_upload(&name).unwrap().unwrap().1;
+        let (fresh, busy, idle) = (begin(), begin(), begin());
+        let long_ago = SystemTime::now() - 2 * UPLOAD_LIFE;
+        for upload in [&busy, &idle] {
+            upload.try_lock().unwrap().file.set_modified(long_ago).unwrap();
+        }
+        let _working = busy.try_lock().unwrap();
+        assert_eq!(
+            [fresh, busy.clone(), idle].map(|one| Storage::give_up_stale(&one)),
+            [false, false, true]
+        );
+        assert_eq!(fs::read_dir(root.path().join("uploads")).unwrap().count(), 2);
+    }
 }
