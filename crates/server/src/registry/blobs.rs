@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::{
-    blocking,
+    CONTENT_DIGEST, blocking,
     error::{Code, RegistryError},
     range::{Wanted, wanted},
     route::Name,
@@ -54,7 +54,7 @@ pub(super) async fn get(
         .header(header::ACCEPT_RANGES, "bytes")
         .header(header::CACHE_CONTROL, "max-age=31536000")
         .header(header::ETAG, format!("\"{digest}\""))
-        .header("docker-content-digest", digest.as_str());
+        .header(CONTENT_DIGEST, digest.as_str());
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {start}-{}/{size}", start + length - 1);
         response = response.header(header::CONTENT_RANGE, range);

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use shoal_model::Digest;
 
 use super::{
-    blocking, empty,
+    CONTENT_DIGEST, blocking, empty,
     error::{Code, RegistryError},
     route::{ManifestReference, Name},
     storage::{Storage, Stored},
@@ -21,7 +21,6 @@ use super::{
 
 /// Longest manifest taken (the specification asks for at least this).
 const MAX_MANIFEST_BYTES: usize = 4 << 20;
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 const IMAGES: [&str; 2] = [

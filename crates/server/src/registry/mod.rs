@@ -39,6 +39,9 @@ use storage::Storage;
 /// Says to old clients which protocol this is.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
+/// Says which content was sent or stored.
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
 /// A registry over one directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry {

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 use tokio_stream::StreamExt;
 
 use super::{
-    blocking, empty,
+    CONTENT_DIGEST, blocking, empty,
     error::{Code, RegistryError},
     range,
     route::{Name, digest},
@@ -24,7 +24,6 @@ use super::{
 /// Chunks between network and disk.
 const QUEUE: usize = 32;
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 fn unknown() -> RegistryError {
     RegistryError::new(Code::BlobUploadUnknown, "blob upload unknown to registry")
@@ -52,8 +51,7 @@ pub(super) async fn begin(
         None => progress(StatusCode::ACCEPTED, &name, &id, 0),
         Some(expected) => {
             let part = Part { storage, name: &name, id: &id };
-            let upload = part.receive(upload.lock_owned().await, request.into_body()).await?;
-            part.commit(upload, expected).await
+            part.complete(upload.lock_owned().await, request.into_body(), expected).await
         }
     }
 }
@@ -64,7 +62,7 @@ pub(super) async fn status(
     name: Name,
     id: String,
 ) -> Result<Response, RegistryError> {
-    let size = find(storage, &name, &id).await?.lock().await.size();
+    let size = Part { storage, name: &name, id: &id }.find().await?.lock().await.size();
     progress(StatusCode::NO_CONTENT, &name, &id, size)
 }
 
@@ -92,8 +90,7 @@ pub(super) async fn finish(
     let query = super::lists::query(request.uri());
     let expected = query.get("digest").map_or_else(|| digest(""), |text| digest(text))?;
     let upload = part.next(request.headers()).await?;
-    let upload = part.receive(upload, request.into_body()).await?;
-    part.commit(upload, expected).await
+    part.complete(upload, request.into_body(), expected).await
 }
 
 /// DELETE: give it up.
@@ -102,23 +99,11 @@ pub(super) async fn cancel(
     name: Name,
     id: String,
 ) -> Result<Response, RegistryError> {
-    let upload = find(storage, &name, &id).await?.lock_owned().await;
-    let store = storage.clone();
-    blocking(move || store.forget_upload(&name, &id).map_err(RegistryError::io("cancel upload")))
-        .await?;
+    let part = Part { storage, name: &name, id: &id };
+    let upload = part.find().await?.lock_owned().await;
+    part.forget().await?;
     drop(upload);
     empty(StatusCode::NO_CONTENT, &[])
-}
-
-async fn find(
-    storage: &Arc<Storage>,
-    name: &Name,
-    id: &str,
-) -> Result<Arc<Mutex<Upload>>, RegistryError> {
-    let (store, name, id) = (storage.clone(), name.clone(), id.to_owned());
-    let found =
-        blocking(move || store.find_upload(&name, &id).map_err(RegistryError::io("find upload")));
-    found.await?.ok_or_else(unknown)
 }
 
 async fn mount(
@@ -140,7 +125,7 @@ async fn mount(
     .await
 }
 
-/// One request that brings bytes.
+/// One request about an upload, most often one that brings bytes.
 struct Part<'a> {
     storage: &'a Arc<Storage>,
     name: &'a Name,
@@ -148,9 +133,28 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// What a task off the reactor takes along.
+    fn owned(&self) -> (Arc<Storage>, Name, String) {
+        (self.storage.clone(), self.name.clone(), self.id.to_owned())
+    }
+
+    async fn find(&self) -> Result<Arc<Mutex<Upload>>, RegistryError> {
+        let (store, name, id) = self.owned();
+        let found = move || store.find_upload(&name, &id).map_err(RegistryError::io("find upload"));
+        blocking(found).await?.ok_or_else(unknown)
+    }
+
+    async fn forget(&self) -> Result<(), RegistryError> {
+        let (store, name, id) = self.owned();
+        blocking(move || {
+            store.forget_upload(&name, &id).map_err(RegistryError::io("cancel upload"))
+        })
+        .await
+    }
+
     /// The upload, if the request's range goes on where it stopped.
     async fn next(&self, headers: &HeaderMap) -> Result<OwnedMutexGuard<Upload>, RegistryError> {
-        let upload = find(self.storage, self.name, self.id).await?.lock_owned().await;
+        let upload = self.find().await?.lock_owned().await;
         let Some(text) = headers.get(header::CONTENT_RANGE) else { return Ok(upload) };
         let wrong = |reason: &str| {
             let end = upload.size().saturating_sub(1);
@@ -207,23 +211,21 @@ impl Part<'_> {
             Ok(upload) => sent.map(|()| upload),
             Err(error) => {
                 // Half a write may be on disk: the sum no longer tells.
-                let (store, name, id) =
-                    (self.storage.clone(), self.name.clone(), self.id.to_owned());
-                let forget = move || {
-                    store.forget_upload(&name, &id).map_err(RegistryError::io("cancel upload"))
-                };
-                blocking(forget).await?;
+                self.forget().await?;
                 Err(error)
             }
         }
     }
 
-    async fn commit(
+    /// Takes the last bytes; the upload becomes a blob if its digest is the expected one.
+    async fn complete(
         &self,
-        mut upload: OwnedMutexGuard<Upload>,
+        upload: OwnedMutexGuard<Upload>,
+        body: Body,
         expected: Digest,
     ) -> Result<Response, RegistryError> {
-        let (store, name, id) = (self.storage.clone(), self.name.clone(), self.id.to_owned());
+        let mut upload = self.receive(upload, body).await?;
+        let (store, name, id) = self.owned();
         let wanted = expected.clone();
         let right = blocking(move || {
             store
