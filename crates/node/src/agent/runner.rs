@@ -39,7 +39,7 @@ pub(super) async fn run<E: Executor>(
         let goal = wanted.borrow_and_update().clone();
         let work = match goal {
             Wanted::Run(work) => work,
-            Wanted::Gone => return end_quietly(holding, id).await,
+            Wanted::Gone => return Box::pin(end_quietly(holding, id)).await,
         };
         let status = holding.status(id).ok_or(Ending)?;
         let done = match next(&work.task, &status, holding.clock.now()) {
@@ -51,10 +51,14 @@ pub(super) async fn run<E: Executor>(
                 holding.set_status(id, status);
                 continue;
             }
-            Action::Prepare => prepare(holding, &work, &mut wanted).await?,
-            Action::Start => Some(start(holding, &work).await?),
+            // Every step but the long one has its future on the heap: a task waits for its end
+            // most of its life, and the room for a pull would wait with it.
+            Action::Prepare => Box::pin(prepare(holding, &work, &mut wanted)).await?,
+            Action::Start => Some(Box::pin(start(holding, &work)).await?),
             Action::Wait => wait(holding, &work, &mut wanted).await?,
-            Action::Shutdown => Some(Done::ShutDown(shut_down(holding, &work).await?)),
+            Action::Shutdown => {
+                Some(Done::ShutDown(Box::pin(shut_down(holding, &work)).await?))
+            }
         };
         // Called off: the core is asked again.
         let Some(done) = done else { continue };
