@@ -7,29 +7,12 @@ use super::privileges::{privileges_from_wire, privileges_to_wire};
 use super::secret::{
     config_ref_from_wire, config_ref_to_wire, secret_ref_from_wire, secret_ref_to_wire,
 };
+use super::words::{number, word};
 use super::{ConvertError, duration_from_wire, duration_to_wire, map_from_wire, map_to_wire};
 use crate::wire;
 
 /// The words of the API for the wire's numbers, which are their places.
 const ISOLATIONS: [&str; 3] = ["", "process", "hyperv"];
-
-/// The number of a word; an unknown or default word is 0.
-pub(super) fn number(words: &[&str], word: &str) -> i32 {
-    words.iter().position(|known| *known == word).map_or(0, |place| place as i32)
-}
-
-/// The word of a number.
-pub(super) fn word(
-    what: &'static str,
-    words: &[&str],
-    number: i32,
-) -> Result<String, ConvertError> {
-    usize::try_from(number)
-        .ok()
-        .and_then(|place| words.get(place))
-        .map(|word| (*word).to_owned())
-        .ok_or_else(|| ConvertError::new(what, format!("unknown number {number}")))
-}
 
 /// `pids_from_limits` is the limit of processes the task's resources name, which has its place
 /// here on the wire.

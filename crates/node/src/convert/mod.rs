@@ -13,6 +13,7 @@ mod secret;
 mod task;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

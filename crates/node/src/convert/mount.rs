@@ -2,7 +2,7 @@
 
 use shoal_model::swarm::{BindOptions, Mount, MountKind, TmpfsOptions, VolumeOptions};
 
-use super::container::{number, word};
+use super::words::{number, word};
 use super::{ConvertError, driver_from_wire, driver_to_wire, map_from_wire, map_to_wire};
 use crate::wire;
 
