@@ -56,9 +56,7 @@ pub(super) async fn run<E: Executor>(
             Action::Prepare => Box::pin(prepare(holding, &work, &mut wanted)).await?,
             Action::Start => Some(Box::pin(start(holding, &work)).await?),
             Action::Wait => wait(holding, &work, &mut wanted).await?,
-            Action::Shutdown => {
-                Some(Done::ShutDown(Box::pin(shut_down(holding, &work)).await?))
-            }
+            Action::Shutdown => Some(Done::ShutDown(Box::pin(shut_down(holding, &work)).await?)),
         };
         // Called off: the core is asked again.
         let Some(done) = done else { continue };
