@@ -1,12 +1,16 @@
 //! Docker's words for what registries answer and networks do.
 
-use std::error::Error as _;
+use std::{error::Error as _, time::Duration};
 
 use serde::Deserialize;
 use shoal_model::{Classify, Kind, Reference};
 
 use crate::IoCause;
 
+/// For an answer to begin: a registry may sum a large blob first.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+/// For the next bytes of a document.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longest error body that is read.
 const MAX_ERROR_BODY: usize = 64 << 10;
 /// Longest error text that is shown.
@@ -81,6 +85,9 @@ impl RemoteError {
                 }
                 _ => self,
             },
+            // Not as 401: to the docker CLI that means that the daemon itself wants a login, and
+            // it asks on the terminal for one to Docker Hub.
+            Self::Unauthorized(cause) => access_denied(cause),
             _ => self,
         }
     }
@@ -101,8 +108,20 @@ pub(super) fn unreachable(method: &'static str, url: &str, error: &reqwest::Erro
     RemoteError::Unreachable { method, url: url.into(), reason: reason(error) }
 }
 
+/// Sends a request and waits for its answer to begin.
+pub(super) async fn answer(
+    method: &'static str,
+    url: &str,
+    request: reqwest::RequestBuilder,
+) -> Result<reqwest::Response, RemoteError> {
+    tokio::time::timeout(ANSWER_TIMEOUT, request.send())
+        .await
+        .map_err(|_| silent(method, url))?
+        .map_err(|error| unreachable(method, url, &error))
+}
+
 /// The error for a request whose answer does not begin.
-pub(super) fn silent(method: &'static str, url: &str) -> RemoteError {
+fn silent(method: &'static str, url: &str) -> RemoteError {
     let reason = "net/http: timeout awaiting response headers".into();
     RemoteError::Unreachable { method, url: url.into(), reason }
 }
@@ -183,15 +202,20 @@ pub(super) async fn refused(response: reqwest::Response) -> RemoteError {
 }
 
 /// A body that must not be longer than `limit` bytes.
-pub(super) async fn limited(
+pub(crate) async fn limited(
     mut response: reqwest::Response,
     limit: usize,
 ) -> Result<Vec<u8>, RemoteError> {
     let url = response.url().to_string();
     let mut bytes = Vec::new();
-    while let Some(chunk) =
-        response.chunk().await.map_err(|error| unreachable("Get", &url, &error))?
-    {
+    let stalled = |_| RemoteError::Unreachable {
+        method: "Get",
+        url: url.clone(),
+        reason: "no data for too long".into(),
+    };
+    loop {
+        let chunk = tokio::time::timeout(READ_TIMEOUT, response.chunk()).await.map_err(stalled)?;
+        let Some(chunk) = chunk.map_err(|error| unreachable("Get", &url, &error))? else { break };
         if bytes.len() + chunk.len() > limit {
             return Err(RemoteError::Protocol(format!("{url}: the answer is too long")));
         }

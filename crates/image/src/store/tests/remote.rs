@@ -330,10 +330,13 @@ async fn tokens_and_passwords_are_used() {
 
     fake.set(|mood| (mood.token_for, mood.basic) = (None, Some(header)));
     let error = pull(Auth::Anonymous).await.unwrap_err();
-    assert_eq!(
-        (error.to_string().as_str(), error.kind()),
-        ("no basic auth credentials", Kind::Unauthorized)
+    let text = error.to_string();
+    assert!(
+        text.starts_with("pull access denied for ")
+            && text.ends_with("'docker login': no basic auth credentials"),
+        "{text}"
     );
+    assert_eq!(error.kind(), Kind::NotFound);
     let error = store.login(&registry, &bad).await.unwrap_err();
     assert_eq!(
         (error.to_string(), error.kind()),
