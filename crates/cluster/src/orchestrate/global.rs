@@ -24,9 +24,12 @@ pub(crate) fn run(work: &mut Work<'_>, service: &Service) {
     }
     fill(work, service, &filled, &all);
 
-    for slot in slots(work.view(), service).values() {
+    for (key, slot) in &slots(work.view(), service) {
         promote::run(work, service, slot);
-        reap::run(work, service, slot);
+        match key {
+            SlotKey::Node(id) if work.view().node(id).is_none() => reap::without_node(work, slot),
+            _ => reap::run(work, service, slot),
+        }
     }
 }
 

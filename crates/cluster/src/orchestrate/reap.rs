@@ -28,6 +28,14 @@ pub(super) fn run(work: &mut Work<'_>, service: &Service, slot: &Slot) {
     }
 }
 
+/// Forgets the ended tasks of a node that was removed: no other will take their place, so they
+/// would never be history.
+pub(super) fn without_node(work: &mut Work<'_>, slot: &Slot) {
+    for task in slot.iter().filter(|task| has_ended(task)) {
+        work.forget(&task.id, Cause::NodeGone);
+    }
+}
+
 /// Ends the tasks of services that are gone, and forgets them once they have
 /// ended.
 pub(crate) fn without_service(work: &mut Work<'_>) {

@@ -23,6 +23,13 @@ use crate::{
 pub(super) fn run(work: &mut Work<'_>, service: &Service, key: &SlotKey, slot: &Slot) {
     for task in slot.iter().filter(|task| task.is_wanted()) {
         let Some(reason) = reason(work, service, task) else { continue };
+        // It was refused while it waited for its turn (no such image, say): the one after it is
+        // made when the delay is over, or a service that cannot run would be a loop without rest.
+        if let (Reason::Ended, Some(time)) = (&reason, task.start_after.filter(|at| *at > work.now))
+        {
+            work.wake_at(time);
+            continue;
+        }
         let follows = follows(task, slot, work.now);
         let cause = match (&reason, follows) {
             (Reason::Ended, true) => Cause::Restarted,

@@ -2,7 +2,7 @@
 
 use shoal_model::swarm::{NodeState, Placement, ServiceMode, ServiceSpec, Shared, TaskState};
 
-use crate::test_cluster::{node, spec};
+use crate::test_cluster::{node, node_id, spec};
 use crate::test_scene::Scene;
 use crate::{Change, Command};
 
@@ -51,6 +51,16 @@ fn a_task_comes_and_goes_with_its_node() {
     scene.drain("n2");
     scene.settle();
     assert_eq!(scene.spread("agent"), [1, 0]);
+}
+
+#[test]
+fn a_removed_node_leaves_no_history() {
+    let mut scene = Scene::new(&["n1", "n2"]);
+    scene.create(global());
+    scene.settle();
+    scene.command(Command::RemoveNode { node: node_id("n1"), force: true }).unwrap();
+    scene.settle();
+    assert_eq!(scene.tasks().len(), 1, "{:?}", scene.tasks());
 }
 
 #[test]

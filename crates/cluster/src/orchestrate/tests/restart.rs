@@ -37,6 +37,25 @@ fn a_failed_task_is_followed_by_another_after_the_delay() {
 }
 
 #[test]
+fn a_task_refused_before_its_turn_is_followed_no_sooner() {
+    let mut scene = scene(RestartPolicy::default());
+    scene.ends("web.1", TaskState::Rejected);
+    scene.pass();
+    for _ in 0..3 {
+        // Prepared while it waits: the image is not there either.
+        scene.ends("web.1", TaskState::Rejected);
+        assert_eq!(scene.pass(), "");
+        scene.after(4);
+        assert_eq!(scene.pass(), "");
+        scene.after(1);
+        assert_eq!(
+            scene.pass(),
+            "create web.1@n1, ready: restart policy\nwant web.1@n1 shutdown: restart policy\n"
+        );
+    }
+}
+
+#[test]
 fn without_delay_the_next_one_starts_at_once() {
     let mut scene = scene(RestartPolicy { delay: Some(Duration::ZERO), ..Default::default() });
     scene.ends("web.1", TaskState::Complete);
