@@ -16,7 +16,8 @@ use std::sync::Arc;
 use shoal_cluster::Executor;
 use shoal_cluster::agent::{ExecutorError, Exit, LogOptions, LogSink, Observation, Work};
 use shoal_engine::domain::{
-    ContainerStatus, ContainerView, HealthStatus, RemoveOptions, StopOptions, WaitCondition,
+    BoundPort, ContainerStatus, ContainerView, HealthStatus, Port, Protocol, RemoveOptions,
+    StopOptions, WaitCondition,
 };
 use shoal_engine::events::ObjectType;
 use shoal_engine::{ContainerError, Containers, Engine};
@@ -55,15 +56,17 @@ impl EngineExecutor {
         self.find(task).ok_or_else(|| ExecutorError::Fatal(format!("task {task} has no container")))
     }
 
-    /// Waits until a container with a health check is healthy.
+    /// Waits until a container is healthy, if it has a health check.
     async fn wait_healthy(&self, id: &ContainerId) -> Result<(), ExecutorError> {
         // Listening first: what happens between the two looks is not missed.
         let mut events = self.engine.events().subscribe(None);
         loop {
             let view = self.containers().inspect(id.as_str()).map_err(failed)?;
             match view.state.health.as_ref().map_or(HealthStatus::None, |health| health.status) {
+                // It may have ended already: how is for `wait` to tell.
+                HealthStatus::None => return Ok(()),
                 _ if !view.state.is_running() => return Err(ExecutorError::Fatal(ended(&view))),
-                HealthStatus::None | HealthStatus::Healthy => return Ok(()),
+                HealthStatus::Healthy => return Ok(()),
                 HealthStatus::Unhealthy => {
                     return Err(ExecutorError::Fatal("unhealthy container".to_owned()));
                 }
@@ -247,20 +250,17 @@ fn observation(view: &ContainerView) -> Observation {
 fn bound_ports(view: &ContainerView) -> Vec<PortConfig> {
     let bound =
         view.ports.iter().flat_map(|(port, bound)| bound.iter().map(move |bound| (port, bound)));
-    let config =
-        |(port, bound): (&shoal_engine::domain::Port, &shoal_engine::domain::BoundPort)| {
-            PortConfig {
-                name: String::new(),
-                protocol: match port.protocol {
-                    shoal_engine::domain::Protocol::Tcp => PortProtocol::Tcp,
-                    shoal_engine::domain::Protocol::Udp => PortProtocol::Udp,
-                    shoal_engine::domain::Protocol::Sctp => PortProtocol::Sctp,
-                },
-                target_port: port.number,
-                published_port: bound.host_port,
-                publish_mode: PublishMode::Host,
-            }
-        };
+    let config = |(port, bound): (&Port, &BoundPort)| PortConfig {
+        name: String::new(),
+        protocol: match port.protocol {
+            Protocol::Tcp => PortProtocol::Tcp,
+            Protocol::Udp => PortProtocol::Udp,
+            Protocol::Sctp => PortProtocol::Sctp,
+        },
+        target_port: port.number,
+        published_port: bound.host_port,
+        publish_mode: PublishMode::Host,
+    };
     bound.map(config).collect()
 }
 

@@ -3,6 +3,8 @@
 
 mod build_worker;
 mod executor;
+#[cfg(test)]
+mod test_machine;
 
 pub(crate) use build_worker::Builds;
 pub(crate) use executor::EngineExecutor;

@@ -1,27 +1,20 @@
 //! The contract of executors on a real engine, and what a task's spec becomes.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::os::fd::AsFd as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use shoal_build::testing::busybox_rootfs;
 use shoal_cluster::agent::contract::{self, Program};
-use shoal_engine::EngineConfig;
 use shoal_engine::domain::{HostPort, MountKind, NetworkMode, Port};
-use shoal_image::{ImportOptions, StoreConfig};
+use shoal_image::ImportOptions;
 use shoal_model::Timestamp;
 use shoal_model::swarm::{
     Annotations, ContainerSpec, Endpoint, EndpointSpec, FileTarget, Meta, NetworkAttachmentSpec,
     SecretRef, Shared, Task, TaskOrigin, TaskSpec, TaskState, TaskStatus, Version,
 };
-use shoal_network::{NetworkConfig, Networks};
-use shoal_runtime::launch::ShimBinary;
-use shoal_sys::cgroup::{Cgroup, Layout};
-use shoal_sys::netns;
 
 use super::*;
+use crate::adapters::test_machine::{Machine, on_machine};
 
 fn task(number: u32, container: ContainerSpec) -> Task {
     let spec = TaskSpec {
@@ -65,12 +58,20 @@ fn shell(image: &str, line: &str) -> ContainerSpec {
     }
 }
 
+/// An executor on a machine with one image.
+fn executor(machine: &Machine) -> EngineExecutor {
+    let name = "busybox:latest".parse().unwrap();
+    let rootfs = busybox_rootfs().unwrap();
+    machine.images.import(rootfs.as_slice(), ImportOptions::default(), Some(&name)).unwrap();
+    EngineExecutor::new(machine.engine.clone(), machine.images.clone(), Vec::new())
+}
+
 #[test]
 fn the_engines_executor_keeps_the_contract() {
-    in_own_network(|| async {
-        let machine = Machine::new().await;
+    on_machine("executor", |machine| async move {
+        let executor = executor(&machine);
         let mut number = 0;
-        contract::run(&machine.executor, |program| {
+        contract::run(&executor, |program| {
             number += 1;
             work(task(
                 number,
@@ -87,6 +88,23 @@ fn the_engines_executor_keeps_the_contract() {
             ))
         })
         .await;
+        assert_eq!(executor.known_tasks().await.unwrap(), [], "nothing of a task is left");
+        machine.close().await;
+    });
+}
+
+#[test]
+fn a_program_that_ends_at_once_has_started() {
+    on_machine("started", |machine| async move {
+        let executor = executor(&machine);
+        let job = work(task(1, shell("busybox", "exit 0")));
+        executor.prepare(&job).await.unwrap();
+        let id = executor.must_find(&job.task.id).unwrap();
+        executor.containers().start(id.as_str()).await.unwrap();
+        executor.wait(&job.task.id).await.unwrap();
+        // The look at its health comes too late to see it run.
+        executor.wait_healthy(&id).await.unwrap();
+        executor.remove(&job.task.id).await.unwrap();
         machine.close().await;
     });
 }
@@ -150,75 +168,4 @@ fn what_this_node_cannot_do_is_said() {
         let error = container::request(&work(task(1, spec)), &node).unwrap_err();
         assert!(error.contains(word), "{error}");
     }
-}
-
-/// An executor on an engine with one image, gone with the test.
-struct Machine {
-    _directory: tempfile::TempDir,
-    engine: Arc<Engine>,
-    networks: Arc<Networks>,
-    executor: EngineExecutor,
-    cgroup_parent: String,
-}
-
-impl Machine {
-    async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        let images = Store::open(&path("image"), StoreConfig::default()).unwrap();
-        let name = "busybox:latest".parse().unwrap();
-        let rootfs = busybox_rootfs().unwrap();
-        images.import(rootfs.as_slice(), ImportOptions::default(), Some(&name)).unwrap();
-        let networks = Networks::open(&path("network"), NetworkConfig::default()).await.unwrap();
-        let cgroup_parent = format!("shoal-test-executor-{}", std::process::id());
-        let config = EngineConfig {
-            root: directory.path().to_owned(),
-            run: path("run"),
-            cgroup_parent: cgroup_parent.clone(),
-            parallel_starts: None,
-        };
-        let shim = ShimBinary::open(&shim()).unwrap();
-        let engine = Engine::open(config, images.clone(), networks.clone(), shim).await.unwrap();
-        let executor = EngineExecutor::new(engine.clone(), images, Vec::new());
-        Self { _directory: directory, engine, networks, executor, cgroup_parent }
-    }
-
-    /// Nothing of a task is left.
-    async fn close(self) {
-        assert_eq!(self.executor.known_tasks().await.unwrap(), []);
-        self.engine.close().await;
-        self.networks.close().await;
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let cgroup = Cgroup::at(&Layout::detect().unwrap(), &self.cgroup_parent).unwrap();
-        // Also after a test that failed in the middle.
-        let removed = cgroup.kill_all().and_then(|()| cgroup.remove());
-        assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
-    }
-}
-
-/// The shim next to this test program.
-fn shim() -> PathBuf {
-    let program = std::env::current_exe().unwrap();
-    let path = program.ancestors().nth(2).unwrap().join("shoal-shim");
-    assert!(path.exists(), "{} is missing: cargo build -p shoal-runtime", path.display());
-    path
-}
-
-/// Runs a test on a thread of its own in a fresh network namespace.
-fn in_own_network<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
-    let namespace = netns::create().unwrap();
-    let run = || {
-        netns::enter_for_good(namespace.as_fd()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(test());
-    };
-    std::thread::scope(|scope| {
-        if let Err(panic) = scope.spawn(run).join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
 }
