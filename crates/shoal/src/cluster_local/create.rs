@@ -5,13 +5,13 @@ use clap::Args as ClapArgs;
 
 use super::{links::Links, nat, node, plan::Plan, remove, state::Home, swarm};
 
-/// Make a cluster and wait until it answers.
+/// Make a cluster and wait until its nodes answer.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Create {
-    /// What to call it
+    /// Name of the cluster; its nodes are NAME-1, NAME-2, …
     name: String,
     /// How many nodes
-    #[arg(long, short, default_value_t = 3)]
+    #[arg(long, short, default_value_t = 3, value_name = "NUMBER")]
     nodes: u8,
     /// Leave the nodes alone instead of joining them to one swarm
     #[arg(long)]

@@ -44,7 +44,13 @@ use clap::{Args as ClapArgs, Subcommand};
   shoal cluster rm demo                      remove it all")]
 pub(crate) struct Args {
     /// Where clusters are kept
-    #[arg(long, global = true, env = "SHOAL_CLUSTERS", default_value = "/var/lib/shoal-clusters")]
+    #[arg(
+        long,
+        global = true,
+        env = "SHOAL_CLUSTERS",
+        default_value = "/var/lib/shoal-clusters",
+        value_name = "DIRECTORY"
+    )]
     clusters: PathBuf,
     #[command(subcommand)]
     verb: Verb,
@@ -52,7 +58,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a cluster and wait until it answers
+    /// Make a cluster and wait until its nodes answer
     Create(create::Create),
     /// List the clusters
     #[command(visible_alias = "list")]

@@ -29,16 +29,16 @@ scales to 0, and removes it all. Takes about two minutes; needs root."
 )]
 pub(crate) struct Args {
     /// Nodes of the cluster
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_name = "NUMBER")]
     nodes: u8,
     /// Replicas at the peak
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_name = "NUMBER")]
     peak: u64,
     /// The Python form of the crawler: pulls images and packages
     #[arg(long)]
     python: bool,
     /// Where the crawler's examples are, instead of those built in
-    #[arg(long)]
+    #[arg(long, value_name = "DIRECTORY")]
     examples: Option<PathBuf>,
     /// Keep the cluster for a look around
     #[arg(long)]

@@ -50,14 +50,14 @@ pub(in crate::cli) struct Options {
     /// Network to join: bridge, host, none, container:NAME or one of your own
     #[arg(long, visible_alias = "net", value_name = "NETWORK")]
     pub(super) network: Vec<String>,
-    /// A further name in that network
+    /// A further name in the first network
     #[arg(long, visible_alias = "net-alias", value_name = "NAME")]
     pub(super) network_alias: Vec<String>,
-    /// A fixed address in that network
-    #[arg(long)]
+    /// A fixed address in the first network
+    #[arg(long, value_name = "ADDRESS")]
     pub(super) ip: Option<String>,
     /// A fixed hardware address
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS")]
     pub(super) mac_address: Option<String>,
     /// When to start it again: no, always, unless-stopped, on-failure[:TIMES]
     #[arg(long, default_value = "no", value_name = "POLICY")]
@@ -83,7 +83,7 @@ pub(in crate::cli) struct Options {
     /// Microseconds of a processor per period
     #[arg(long, value_name = "MICROSECONDS", allow_hyphen_values = true)]
     pub(super) cpu_quota: Option<i64>,
-    /// That period
+    /// The period --cpu-quota is counted in
     #[arg(long, value_name = "MICROSECONDS")]
     pub(super) cpu_period: Option<i64>,
     /// Processors it may use (0-2,4)
@@ -152,7 +152,7 @@ pub(in crate::cli) struct Options {
     /// Give it nearly everything root has
     #[arg(long)]
     pub(super) privileged: bool,
-    /// no-new-privileges, seccomp=unconfined, seccomp=FILE
+    /// How it is confined: no-new-privileges, seccomp=unconfined, seccomp=FILE
     #[arg(long, value_name = "OPTION")]
     pub(super) security_opt: Vec<String>,
     /// Make its root file system read-only
@@ -199,7 +199,7 @@ pub(in crate::cli) struct Options {
     /// Who keeps its output: json-file or none
     #[arg(long, value_name = "DRIVER")]
     pub(super) log_driver: Option<String>,
-    /// max-size=10m, max-file=3
+    /// Option of the log driver: max-size=10m, max-file=3
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) log_opt: Vec<String>,
     /// Runtime to use

@@ -64,7 +64,7 @@ pub(super) struct Options {
     /// Restarts before giving up
     #[arg(long, value_name = "NUMBER")]
     pub(super) restart_max_attempts: Option<u64>,
-    /// Time in which they count
+    /// Time in which restarts count
     #[arg(long, value_name = "DURATION")]
     pub(super) restart_window: Option<String>,
     /// Tasks updated at a time; 0: all at once
@@ -79,10 +79,10 @@ pub(super) struct Options {
     /// How long an updated task is watched
     #[arg(long, value_name = "DURATION")]
     pub(super) update_monitor: Option<String>,
-    /// Share of tasks that may fail, 0 to 1
+    /// Share of updated tasks that may fail, 0 to 1
     #[arg(long, value_name = "RATIO")]
     pub(super) update_max_failure_ratio: Option<f64>,
-    /// stop-first or start-first
+    /// Whether the old or the new task goes first: stop-first, start-first
     #[arg(long, value_name = "ORDER", value_parser = ["stop-first", "start-first"])]
     pub(super) update_order: Option<String>,
     /// Tasks rolled back at a time
@@ -97,21 +97,21 @@ pub(super) struct Options {
     /// How long a rolled back task is watched
     #[arg(long, value_name = "DURATION")]
     pub(super) rollback_monitor: Option<String>,
-    /// Share of tasks that may fail, 0 to 1
+    /// Share of rolled back tasks that may fail, 0 to 1
     #[arg(long, value_name = "RATIO")]
     pub(super) rollback_max_failure_ratio: Option<f64>,
-    /// stop-first or start-first
+    /// The same for a roll back: stop-first, start-first
     #[arg(long, value_name = "ORDER", value_parser = ["stop-first", "start-first"])]
     pub(super) rollback_order: Option<String>,
     /// Who keeps the output
     #[arg(long, value_name = "DRIVER")]
     pub(super) log_driver: Option<String>,
-    /// Option of that
+    /// Option of the log driver: max-size=10m, max-file=3
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) log_opt: Vec<String>,
     #[command(flatten)]
     pub(super) health: Health,
-    /// vip or dnsrr
+    /// How its name leads to its tasks: vip, dnsrr
     #[arg(long, value_name = "MODE", value_parser = ["vip", "dnsrr"])]
     pub(super) endpoint_mode: Option<String>,
     /// Send our registry credentials to the nodes
