@@ -4,8 +4,10 @@
 mod adapters;
 mod cli;
 mod client;
+mod clock;
 mod cluster_local;
 mod demo;
+mod pem;
 mod print;
 mod serve;
 mod terminal;

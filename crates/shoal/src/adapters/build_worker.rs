@@ -24,6 +24,8 @@ use shoal_server::docker::{BuildAuth, Builder};
 use tokio::sync::mpsc;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
+use crate::clock::now;
+
 pub(crate) use snapshot::LayerSnapshot;
 
 /// Runs all builds of a daemon.
@@ -143,13 +145,6 @@ impl Worker for BuildWorker {
     fn now(&self) -> Timestamp {
         now()
     }
-}
-
-/// The time of this machine.
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let nanos = since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
-    Timestamp::from_nanos(nanos)
 }
 
 /// Another crate's error as a worker's.

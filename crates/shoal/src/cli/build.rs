@@ -1,21 +1,20 @@
 //! `shoal build`.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use clap::Args;
-use futures_util::StreamExt;
 use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::container::labels;
 use super::shell::Shell;
-use crate::client::{DockerConfig, Query, documents, stream_body};
-use crate::print::PullProgress;
+use crate::client::{DockerConfig, Query, copy, documents, stream_body};
+use crate::print::Progress;
 
 mod context;
 
@@ -85,17 +84,14 @@ impl Build {
         let headers =
             [("content-type", "application/x-tar"), ("x-registry-config", registries.as_str())];
         let response = shell.client.send(Method::POST, "/build", &query, body, &headers).await?;
-        let mut lines = documents(response);
-        let mut progress = PullProgress::new(false);
         let mut id = None;
-        while let Some(line) = lines.next().await {
-            let line = line?;
-            id = line["aux"]["ID"].as_str().map(str::to_owned).or(id);
+        let see = |line: &Value| {
+            id = line["aux"]["ID"].as_str().map(str::to_owned).or(id.take());
             if self.quiet && id.is_none() {
                 id = line["stream"].as_str().map(|text| text.trim().to_owned());
             }
-            progress.take(&line)?;
-        }
+        };
+        Progress::new(false).follow(documents(response), see).await?;
         self.keep_id(id)
     }
 
@@ -138,15 +134,5 @@ impl Build {
             None => (text.clone(), std::env::var(text).map_or(Value::Null, Value::String)),
         };
         self.build_arg.iter().map(pair).collect()
-    }
-}
-
-fn copy(mut reader: impl Read, out: &mut dyn Write) -> io::Result<()> {
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(()),
-            read => out.write_all(&buffer[..read])?,
-        }
     }
 }

@@ -15,15 +15,16 @@ mod service;
 mod shell;
 mod swarm;
 mod system;
+mod verbs;
 mod volume;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::client::{Address, Client};
-use crate::{cluster_local, demo, print, serve};
+use crate::{cluster_local, demo, serve};
 
 use exit::Exit;
 use shell::Shell;
@@ -64,12 +65,12 @@ enum Command {
     #[command(flatten)]
     Container(container::Verb),
     /// Containers: the same verbs, by docker's longer names
-    #[command(name = "container")]
-    Containers(ContainerGroup),
+    #[command(name = "container", subcommand)]
+    Containers(container::Group),
     #[command(flatten)]
     Image(image::Verb),
     /// Images: the same verbs, by docker's longer names
-    #[command(name = "image")]
+    #[command(name = "image", subcommand)]
     Images(image::Group),
     /// Build an image from a Dockerfile
     Build(build::Build),
@@ -77,48 +78,35 @@ enum Command {
     Login(registry::Login),
     /// Log out from a registry
     Logout(registry::Logout),
-    /// Volumes
-    Volume(volume::Group),
-    /// Networks
-    Network(network::Group),
+    /// Volumes: data that outlives containers
+    #[command(subcommand)]
+    Volume(volume::Verb),
+    /// Networks: who reaches whom
+    #[command(subcommand)]
+    Network(network::Verb),
     #[command(flatten)]
     System(system::Verb),
     /// The whole daemon: disk use, events, facts
-    #[command(name = "system")]
+    #[command(name = "system", subcommand)]
     Systems(system::Group),
     /// The swarm: several machines as one
-    Swarm(swarm::Group),
-    /// Nodes of the swarm
-    Node(node::Group),
-    /// Services of the swarm
-    Service(service::Group),
-    /// A private registry
-    Registry(registry::Group),
-    /// Several nodes on this machine
+    #[command(subcommand)]
+    Swarm(swarm::Verb),
+    /// The swarm's nodes: its machines
+    #[command(subcommand)]
+    Node(node::Verb),
+    /// The swarm's services: what runs how many times
+    #[command(subcommand)]
+    Service(service::Verb),
+    /// A private registry: images of your own
+    #[command(subcommand)]
+    Registry(registry::Verb),
+    /// Clusters of several nodes on this machine, to try a swarm
     Cluster(cluster_local::Args),
     /// Show the crawler story on a local cluster
     Demo(demo::Args),
     /// Run the daemon
     Serve(Box<serve::Args>),
-}
-
-#[derive(Debug, Args)]
-struct ContainerGroup {
-    #[command(subcommand)]
-    verb: ContainerVerb,
-}
-
-#[derive(Debug, Subcommand)]
-enum ContainerVerb {
-    /// Run a command in a new container
-    Run(Box<container::Run>),
-    #[command(flatten)]
-    Verb(container::Verb),
-    /// List containers
-    #[command(visible_alias = "list")]
-    Ls(container::Ps),
-    /// Remove all containers that do not run
-    Prune(container::Prune),
 }
 
 /// Runs the command line and says how the process ends.
@@ -137,7 +125,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Cluster(args) => cluster_local::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(*args),
-        Command::Registry(registry::Group { verb: registry::Verb::Serve(args) }) => args.run(),
+        Command::Registry(registry::Verb::Serve(args)) => args.run(),
         command => {
             let shell = Shell { client: Client::new(Address::choose(host.as_deref())?) };
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -155,41 +143,24 @@ fn dispatch(cli: Cli) -> Result<()> {
 /// Commands that talk to the daemon.
 async fn talk(shell: &Shell, command: Command) -> Result<()> {
     match command {
-        Command::Run(run)
-        | Command::Containers(ContainerGroup { verb: ContainerVerb::Run(run) }) => {
-            run.run(shell).await
-        }
-        Command::Container(verb)
-        | Command::Containers(ContainerGroup { verb: ContainerVerb::Verb(verb) }) => {
-            verb.run(shell).await
-        }
-        Command::Containers(ContainerGroup { verb: ContainerVerb::Ls(ps) }) => ps.run(shell).await,
-        Command::Containers(ContainerGroup { verb: ContainerVerb::Prune(prune) }) => {
-            prune.run(shell).await
-        }
+        Command::Run(run) => run.run(shell).await,
+        Command::Container(verb) => verb.run(shell).await,
+        Command::Containers(group) => group.run(shell).await,
         Command::Image(verb) => verb.run(shell).await,
         Command::Images(group) => group.run(shell).await,
         Command::Build(build) => build.run(shell).await,
         Command::Login(login) => login.run(shell).await,
         Command::Logout(logout) => logout.run(),
-        Command::Volume(group) => group.run(shell).await,
-        Command::Network(group) => group.run(shell).await,
+        Command::Volume(verb) => verb.run(shell).await,
+        Command::Network(verb) => verb.run(shell).await,
         Command::System(verb) => verb.run(shell).await,
         Command::Systems(group) => group.run(shell).await,
-        Command::Swarm(group) => group.run(shell).await,
-        Command::Node(group) => group.run(shell).await,
-        Command::Service(group) => group.run(shell).await,
-        Command::Registry(group) => group.run(shell).await,
+        Command::Swarm(verb) => verb.run(shell).await,
+        Command::Node(verb) => verb.run(shell).await,
+        Command::Service(verb) => verb.run(shell).await,
+        Command::Registry(verb) => verb.run(shell).await,
         Command::Cluster(_) | Command::Demo(_) | Command::Serve(_) => Err(Exit(1).into()),
     }
-}
-
-/// Asks before something that cannot be undone; without a terminal the answer is no.
-fn confirm(question: &str) -> Result<bool> {
-    print::talk(format_args!("WARNING! {question}\nAre you sure you want to continue? [y/N] "));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context("reading the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 #[cfg(test)]

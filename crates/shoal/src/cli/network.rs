@@ -2,31 +2,26 @@
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
+use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::confirm;
 use super::container::pairs;
-use super::shell::{Shell, each, inspect};
-use crate::client::{Filters, Query, segment};
-use crate::print::words::{short, text};
-use crate::print::{self, Listing, Row, column};
+use super::shell::Shell;
+use super::verbs::{Inspect, ListFlags, Names, Network, Object, PruneFlags, each, row, rows};
+use crate::client::{Filters, Query, refused_with};
+use crate::print::words::{items, short, text};
+use crate::print::{self, column};
 
-/// Networks.
-#[derive(Debug, Args)]
-pub(super) struct Group {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// The verbs of networks.
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Verb {
     /// Make a network
     Create(Create),
     /// List networks
     #[command(visible_alias = "list")]
     Ls(List),
     /// Show everything about networks
-    Inspect(Inspect),
+    Inspect(Inspect<Network>),
     /// Remove networks
     #[command(visible_alias = "remove")]
     Rm(Remove),
@@ -38,23 +33,28 @@ enum Verb {
     Prune(Prune),
 }
 
-impl Group {
+impl Verb {
     /// Runs the verb.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        match self.verb {
-            Verb::Create(verb) => verb.run(shell).await,
-            Verb::Ls(verb) => verb.run(shell).await,
-            Verb::Inspect(verb) => verb.run(shell).await,
-            Verb::Rm(verb) => verb.run(shell).await,
-            Verb::Connect(verb) => verb.run(shell).await,
-            Verb::Disconnect(verb) => verb.run(shell).await,
-            Verb::Prune(verb) => verb.run(shell).await,
+        match self {
+            Self::Create(verb) => verb.run(shell).await,
+            Self::Ls(verb) => verb.run(shell).await,
+            Self::Inspect(verb) => verb.run(shell).await,
+            Self::Rm(verb) => verb.run(shell).await,
+            Self::Connect(verb) => verb.run(shell).await,
+            Self::Disconnect(verb) => verb.run(shell).await,
+            Self::Prune(verb) => verb.run(shell).await,
         }
     }
 }
 
+/// Make a network.
 #[derive(Debug, Args)]
-struct Create {
+#[command(after_help = "Examples:
+  shoal network create backend
+  shoal network create --subnet 10.1.0.0/16 --gateway 10.1.0.1 backend
+  shoal network create --internal closed            no way out of it")]
+pub(super) struct Create {
     /// The driver
     #[arg(short, long, default_value = "bridge")]
     driver: String,
@@ -85,7 +85,7 @@ struct Create {
     /// Option of the driver
     #[arg(short, long, value_name = "NAME=VALUE")]
     opt: Vec<String>,
-    /// Its name
+    /// Name of the network
     name: String,
 }
 
@@ -133,84 +133,54 @@ impl Create {
     }
 }
 
+/// List networks.
 #[derive(Debug, Args)]
-struct List {
-    /// Only those that match: name=…, driver=…, label=…, type=custom|builtin
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
-    /// json, table TEMPLATE, or a template
-    #[arg(long)]
-    format: Option<String>,
+pub(super) struct List {
+    #[command(flatten)]
+    shown: ListFlags<Network>,
     /// Do not cut ids
     #[arg(long)]
     no_trunc: bool,
-    /// Ids only
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 impl List {
     async fn run(self, shell: &Shell) -> Result<()> {
-        let query = Query::new().with_filters(&Filters::parse(&self.filter)?);
-        let networks = shell.client.get("/networks", &query).await?;
-        let mut rows: Vec<Row> = networks
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|network| network.as_object().cloned())
-            .collect();
-        for row in &mut rows {
-            let id = row.get("Id").and_then(Value::as_str).unwrap_or_default();
+        let networks = shell.client.get("/networks", &self.shown.query()?).await?;
+        let rows = rows(&networks, |network| {
+            let (id, mut fields) = (text(network, "Id"), row(network.clone()));
             let id = if self.no_trunc { id.to_owned() } else { short(id) };
-            row.insert("ID".to_owned(), json!(id));
-        }
+            fields.insert("ID".to_owned(), json!(id));
+            Value::Object(fields)
+        });
         let columns = vec![
             column("ID", "NETWORK ID"),
             column("Name", "NAME"),
             column("Driver", "DRIVER"),
             column("Scope", "SCOPE"),
         ];
-        Listing { columns, rows, key: "ID" }.print(self.format.as_deref(), self.quiet)
+        self.shown.print(columns, rows, "ID")
     }
 }
 
+/// Remove networks.
 #[derive(Debug, Args)]
-struct Inspect {
-    /// json, or a template
-    #[arg(short, long)]
-    format: Option<String>,
-    /// The networks
-    #[arg(required = true)]
-    names: Vec<String>,
-}
-
-impl Inspect {
-    async fn run(self, shell: &Shell) -> Result<()> {
-        let get = async |name: &str| {
-            shell.client.get(&format!("/networks/{}", segment(name)), &Query::new()).await
-        };
-        inspect(&self.names, self.format.as_deref(), get).await
-    }
-}
-
-#[derive(Debug, Args)]
-struct Remove {
+pub(super) struct Remove {
     /// No error for one that is not there
     #[arg(short, long)]
     force: bool,
-    /// The networks
-    #[arg(required = true)]
-    names: Vec<String>,
+    #[command(flatten)]
+    networks: Names<Network>,
 }
 
 impl Remove {
     async fn run(self, shell: &Shell) -> Result<()> {
-        each(&self.names, async |name| {
-            let removed =
-                shell.client.delete(&format!("/networks/{}", segment(name)), &Query::new()).await;
-            match removed {
+        if !self.force {
+            return self.networks.remove(shell, Query::new()).await;
+        }
+        each(&self.networks.names, async |name| {
+            match shell.client.delete(&Network::KIND.path(name), &Query::new()).await {
                 Ok(_) => Ok(name.to_owned()),
-                Err(error) if self.force && is_missing(&error) => Ok(String::new()),
+                Err(error) if refused_with(&error, StatusCode::NOT_FOUND) => Ok(String::new()),
                 Err(error) => Err(error),
             }
         })
@@ -218,19 +188,14 @@ impl Remove {
     }
 }
 
-fn is_missing(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<crate::client::Refusal>()
-        .is_some_and(|refusal| refusal.status == http::StatusCode::NOT_FOUND)
-}
-
+/// Join a container to a network.
 #[derive(Debug, Args)]
-struct Connect {
+pub(super) struct Connect {
     /// A further name in the network
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
-    /// A fixed address
-    #[arg(long)]
+    /// A fixed address in the network
+    #[arg(long, value_name = "ADDRESS")]
     ip: Option<String>,
     /// The network
     network: String,
@@ -245,13 +210,14 @@ impl Connect {
             endpoint["IPAMConfig"] = json!({ "IPv4Address": address });
         }
         let document = json!({ "Container": self.container, "EndpointConfig": endpoint });
-        let path = format!("/networks/{}/connect", segment(&self.network));
+        let path = format!("{}/connect", Network::KIND.path(&self.network));
         shell.client.post(&path, &Query::new(), &document).await.map(drop)
     }
 }
 
+/// Take a container out of a network.
 #[derive(Debug, Args)]
-struct Disconnect {
+pub(super) struct Disconnect {
     /// Also when the container does not answer
     #[arg(short, long)]
     force: bool,
@@ -264,36 +230,27 @@ struct Disconnect {
 impl Disconnect {
     async fn run(self, shell: &Shell) -> Result<()> {
         let document = json!({ "Container": self.container, "Force": self.force });
-        let path = format!("/networks/{}/disconnect", segment(&self.network));
+        let path = format!("{}/disconnect", Network::KIND.path(&self.network));
         shell.client.post(&path, &Query::new(), &document).await.map(drop)
     }
 }
 
+/// Remove networks no container is in.
 #[derive(Debug, Args)]
-struct Prune {
-    /// Do not ask
-    #[arg(short, long)]
-    force: bool,
-    /// Only those that match: until=…, label=…
-    #[arg(long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
+pub(super) struct Prune {
+    #[command(flatten)]
+    flags: PruneFlags<Network>,
 }
 
 impl Prune {
     async fn run(self, shell: &Shell) -> Result<()> {
-        if !self.force
-            && !confirm("This will remove all custom networks not used by at least one container.")?
-        {
-            return Ok(());
-        }
-        let query = Query::new().with_filters(&Filters::parse(&self.filter)?);
-        let answer = shell.client.act("/networks/prune", &query).await?;
-        if let Some(removed) = answer["NetworksDeleted"].as_array() {
+        let question = "This will remove all custom networks not used by at least one container.";
+        let answer = self.flags.run(shell, question, Filters::default()).await?;
+        let Some(answer) = answer else { return Ok(()) };
+        let removed = &answer["NetworksDeleted"];
+        if removed.is_array() {
             print::line("Deleted Networks:")?;
-            for name in removed.iter().filter_map(Value::as_str) {
-                print::line(name)?;
-            }
         }
-        Ok(())
+        Ok(items(removed).filter_map(Value::as_str).try_for_each(print::line)?)
     }
 }

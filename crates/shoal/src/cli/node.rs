@@ -6,21 +6,16 @@ use serde_json::{Map, Value, json};
 
 use super::container::pairs;
 use super::service::{self, tasks};
-use super::shell::{Shell, each, inspect};
+use super::shell::Shell;
 use super::swarm::Availability;
-use crate::client::{Filters, Query, segment};
-use crate::print::words::text;
-use crate::print::{Listing, column};
+use super::verbs::{ListFlags, Names, Node, Object, each, inspect, rows};
+use crate::client::{Filters, Query};
+use crate::print::column;
+use crate::print::words::{capital, text};
 
-/// Nodes of the swarm.
-#[derive(Debug, Args)]
-pub(super) struct Group {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// The verbs of nodes.
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Verb {
     /// List nodes
     #[command(visible_alias = "list")]
     Ls(List),
@@ -31,69 +26,41 @@ enum Verb {
     /// Change a node: availability, role, labels
     Update(Update),
     /// Make nodes managers
-    Promote(Names),
+    Promote(Names<Node>),
     /// Make managers workers
-    Demote(Names),
+    Demote(Names<Node>),
     /// Remove nodes from the swarm
     #[command(visible_alias = "remove")]
     Rm(Remove),
 }
 
-impl Group {
+impl Verb {
     /// Runs the verb.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        match self.verb {
-            Verb::Ls(verb) => verb.run(shell).await,
-            Verb::Inspect(verb) => verb.run(shell).await,
-            Verb::Ps(verb) => verb.run(shell).await,
-            Verb::Update(verb) => verb.run(shell).await,
-            Verb::Promote(names) => names.set_role(shell, "manager").await,
-            Verb::Demote(names) => names.set_role(shell, "worker").await,
-            Verb::Rm(verb) => verb.run(shell).await,
+        match self {
+            Self::Ls(verb) => verb.run(shell).await,
+            Self::Inspect(verb) => verb.run(shell).await,
+            Self::Ps(verb) => verb.run(shell).await,
+            Self::Update(verb) => verb.run(shell).await,
+            Self::Promote(nodes) => set_role(shell, &nodes, "manager").await,
+            Self::Demote(nodes) => set_role(shell, &nodes, "worker").await,
+            Self::Rm(verb) => verb.run(shell).await,
         }
     }
 }
 
+/// List nodes.
 #[derive(Debug, Args)]
-struct List {
-    /// Only those that match: name=…, role=…, node.label=…
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
-    /// json, table TEMPLATE, or a template
-    #[arg(long)]
-    format: Option<String>,
-    /// Ids only
-    #[arg(short, long)]
-    quiet: bool,
+pub(super) struct List {
+    #[command(flatten)]
+    shown: ListFlags<Node>,
 }
 
 impl List {
     async fn run(self, shell: &Shell) -> Result<()> {
-        let query = Query::new().with_filters(&Filters::parse(&self.filter)?);
-        let nodes = shell.client.get("/nodes", &query).await?;
-        let info = shell.client.get("/info", &Query::new()).await?;
-        let own = text(&info["Swarm"], "NodeID");
-        let row = |node: &Value| {
-            let id = text(node, "ID");
-            let manager = &node["ManagerStatus"];
-            let status = match (manager["Leader"] == true, text(manager, "Reachability")) {
-                (true, _) => "Leader".to_owned(),
-                (false, word) => capital(word),
-            };
-            let row = json!({
-                "ID": id,
-                "Shown": if id == own { format!("{id} *") } else { id.to_owned() },
-                "Self": id == own,
-                "Hostname": text(&node["Description"], "Hostname"),
-                "Status": capital(text(&node["Status"], "State")),
-                "Availability": capital(text(&node["Spec"], "Availability")),
-                "ManagerStatus": status,
-                "EngineVersion": text(&node["Description"]["Engine"], "EngineVersion"),
-                "Address": text(&node["Status"], "Addr"),
-            });
-            row.as_object().cloned().unwrap_or_default()
-        };
-        let mut rows: Vec<_> = nodes.as_array().into_iter().flatten().map(row).collect();
+        let nodes = shell.client.get("/nodes", &self.shown.query()?).await?;
+        let own = own_id(shell).await?;
+        let mut rows = rows(&nodes, |node| fields(node, &own));
         rows.sort_by(|one, other| one["Hostname"].as_str().cmp(&other["Hostname"].as_str()));
         let columns = vec![
             column("Shown", "ID"),
@@ -103,32 +70,51 @@ impl List {
             column("ManagerStatus", "MANAGER STATUS"),
             column("EngineVersion", "ENGINE VERSION"),
         ];
-        Listing { columns, rows, key: "ID" }.print(self.format.as_deref(), self.quiet)
+        self.shown.print(columns, rows, "ID")
     }
 }
 
-/// A word with a capital, as docker shows states.
-pub(super) fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+fn fields(node: &Value, own: &str) -> Value {
+    let id = text(node, "ID");
+    let manager = &node["ManagerStatus"];
+    let status = match (manager["Leader"] == true, text(manager, "Reachability")) {
+        (true, _) => "Leader".to_owned(),
+        (false, word) => capital(word),
+    };
+    json!({
+        "ID": id,
+        "Shown": if id == own { format!("{id} *") } else { id.to_owned() },
+        "Self": id == own,
+        "Hostname": text(&node["Description"], "Hostname"),
+        "Status": capital(text(&node["Status"], "State")),
+        "Availability": capital(text(&node["Spec"], "Availability")),
+        "ManagerStatus": status,
+        "EngineVersion": text(&node["Description"]["Engine"], "EngineVersion"),
+        "Address": text(&node["Status"], "Addr"),
+    })
 }
 
-/// The name `self` is this node's.
-async fn resolve(shell: &Shell, name: &str) -> Result<String> {
-    if name != "self" {
-        return Ok(name.to_owned());
-    }
+async fn own_id(shell: &Shell) -> Result<String> {
     let info = shell.client.get("/info", &Query::new()).await?;
     Ok(text(&info["Swarm"], "NodeID").to_owned())
 }
 
+/// The name `self` is this node's.
+async fn resolve(shell: &Shell, name: &str) -> Result<String> {
+    match name {
+        "self" => own_id(shell).await,
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// Show everything about nodes.
 #[derive(Debug, Args)]
-struct Inspect {
+pub(super) struct Inspect {
     /// json, or a template
     #[arg(short, long)]
     format: Option<String>,
     /// Nodes, by host name or id; self is this one
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "NODE")]
     nodes: Vec<String>,
 }
 
@@ -136,17 +122,19 @@ impl Inspect {
     async fn run(self, shell: &Shell) -> Result<()> {
         let get = async |name: &str| {
             let name = resolve(shell, name).await?;
-            shell.client.get(&format!("/nodes/{}", segment(&name)), &Query::new()).await
+            shell.client.get(&Node::KIND.view_path(&name), &Query::new()).await
         };
         inspect(&self.nodes, self.format.as_deref(), get).await
     }
 }
 
+/// Show the tasks on nodes.
 #[derive(Debug, Args)]
-struct Ps {
+pub(super) struct Ps {
     #[command(flatten)]
     shown: service::TaskList,
     /// Nodes, by host name or id; this one if none is named
+    #[arg(value_name = "NODE")]
     nodes: Vec<String>,
 }
 
@@ -161,12 +149,16 @@ impl Ps {
     }
 }
 
+/// Change a node: availability, role, labels.
 #[derive(Debug, Args)]
-struct Update {
+#[command(after_help = "Examples:
+  shoal node update --availability drain node-3     its tasks go elsewhere
+  shoal node update --label-add disk=ssd node-3     for service create --constraint")]
+pub(super) struct Update {
     /// Whether it takes tasks
     #[arg(long, value_enum)]
     availability: Option<Availability>,
-    /// worker or manager
+    /// Whether it manages the swarm
     #[arg(long, value_parser = ["worker", "manager"])]
     role: Option<String>,
     /// Set a label
@@ -175,7 +167,7 @@ struct Update {
     /// Remove a label
     #[arg(long, value_name = "NAME")]
     label_rm: Vec<String>,
-    /// The node
+    /// The node, by host name or id; self is this one
     node: String,
 }
 
@@ -204,54 +196,37 @@ impl Update {
 
 async fn change(shell: &Shell, name: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
     let name = resolve(shell, name).await?;
-    let node = shell.client.get(&format!("/nodes/{}", segment(&name)), &Query::new()).await?;
+    let node = shell.client.get(&Node::KIND.path(&name), &Query::new()).await?;
     let mut spec = node["Spec"].clone();
     change(&mut spec);
     let query = Query::new().with("version", &node["Version"]["Index"]);
-    shell
-        .client
-        .post(&format!("/nodes/{}/update", text(&node, "ID")), &query, &spec)
-        .await
-        .map(drop)
+    let path = format!("{}/update", Node::KIND.path(text(&node, "ID")));
+    shell.client.post(&path, &query, &spec).await.map(drop)
 }
 
-#[derive(Debug, Args)]
-struct Names {
-    /// The nodes
-    #[arg(required = true)]
-    nodes: Vec<String>,
-}
-
-impl Names {
-    async fn set_role(self, shell: &Shell, role: &str) -> Result<()> {
-        each(&self.nodes, async |name| {
-            change(shell, name, |spec| spec["Role"] = json!(role)).await?;
-            Ok(match role {
-                "manager" => format!("Node {name} promoted to a manager in the swarm."),
-                _ => format!("Manager {name} demoted in the swarm."),
-            })
+async fn set_role(shell: &Shell, nodes: &Names<Node>, role: &str) -> Result<()> {
+    each(&nodes.names, async |name| {
+        change(shell, name, |spec| spec["Role"] = json!(role)).await?;
+        Ok(match role {
+            "manager" => format!("Node {name} promoted to a manager in the swarm."),
+            _ => format!("Manager {name} demoted in the swarm."),
         })
-        .await
-    }
+    })
+    .await
 }
 
+/// Remove nodes from the swarm.
 #[derive(Debug, Args)]
-struct Remove {
+pub(super) struct Remove {
     /// Even if it is not down
     #[arg(short, long)]
     force: bool,
-    /// The nodes
-    #[arg(required = true)]
-    nodes: Vec<String>,
+    #[command(flatten)]
+    nodes: Names<Node>,
 }
 
 impl Remove {
     async fn run(self, shell: &Shell) -> Result<()> {
-        let query = Query::new().with_flag("force", self.force);
-        each(&self.nodes, async |name| {
-            shell.client.delete(&format!("/nodes/{}", segment(name)), &query).await?;
-            Ok(name.to_owned())
-        })
-        .await
+        self.nodes.remove(shell, Query::new().with_flag("force", self.force)).await
     }
 }

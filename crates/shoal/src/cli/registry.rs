@@ -20,9 +20,12 @@ use crate::terminal::hide_input;
 
 /// Log in to a registry.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shoal login registry.local:5000
+  shoal login -u ann --password-stdin registry.local:5000 < password")]
 pub(super) struct Login {
-    /// Who
-    #[arg(short, long)]
+    /// User name at the registry; asked for if it is not given
+    #[arg(short, long, value_name = "NAME")]
     username: Option<String>,
     /// The password; others may see it in the list of processes
     #[arg(short, long)]
@@ -98,14 +101,7 @@ impl Logout {
     }
 }
 
-/// A private registry.
-#[derive(Debug, Args)]
-pub(super) struct Group {
-    #[command(subcommand)]
-    pub(super) verb: Verb,
-}
-
-/// What can be done with a registry.
+/// The verbs of a private registry.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Serve a registry from a directory
@@ -114,12 +110,12 @@ pub(super) enum Verb {
     Image(Image),
 }
 
-impl Group {
-    /// Runs the verbs that talk to the daemon.
+impl Verb {
+    /// Runs the verb.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        match self.verb {
-            Verb::Serve(serve) => serve.serve().await,
-            Verb::Image(image) => image.run(shell).await,
+        match self {
+            Self::Serve(serve) => serve.serve().await,
+            Self::Image(image) => image.run(shell).await,
         }
     }
 }

@@ -8,17 +8,11 @@ use super::container::nanos;
 use super::shell::Shell;
 use crate::client::Query;
 use crate::print;
-use crate::print::words::text;
+use crate::print::words::{items, text};
 
-/// The swarm: several machines as one.
-#[derive(Debug, Args)]
-pub(super) struct Group {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// The verbs of the swarm.
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Verb {
     /// Make a swarm with this node as its manager
     Init(Init),
     /// Join this node to a swarm
@@ -31,15 +25,15 @@ enum Verb {
     Update(Update),
 }
 
-impl Group {
+impl Verb {
     /// Runs the verb.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        match self.verb {
-            Verb::Init(verb) => verb.run(shell).await,
-            Verb::Join(verb) => verb.run(shell).await,
-            Verb::Leave(verb) => verb.run(shell).await,
-            Verb::JoinToken(verb) => verb.run(shell).await,
-            Verb::Update(verb) => verb.run(shell).await,
+        match self {
+            Self::Init(verb) => verb.run(shell).await,
+            Self::Join(verb) => verb.run(shell).await,
+            Self::Leave(verb) => verb.run(shell).await,
+            Self::JoinToken(verb) => verb.run(shell).await,
+            Self::Update(verb) => verb.run(shell).await,
         }
     }
 }
@@ -63,6 +57,31 @@ impl Availability {
             Self::Pause => "pause",
             Self::Drain => "drain",
         }
+    }
+}
+
+/// How this node takes part in a swarm.
+#[derive(Debug, Args)]
+struct Member {
+    /// Address the other nodes reach this one by
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    advertise_addr: Option<String>,
+    /// Address to listen on as a manager
+    #[arg(long, default_value = "0.0.0.0:2377", value_name = "ADDRESS[:PORT]")]
+    listen_addr: String,
+    /// Whether this node takes tasks
+    #[arg(long, value_enum, default_value = "active")]
+    availability: Availability,
+}
+
+impl Member {
+    /// What `init` and `join` both send.
+    fn document(&self) -> Value {
+        json!({
+            "ListenAddr": self.listen_addr,
+            "AdvertiseAddr": self.advertise_addr.as_deref().unwrap_or_default(),
+            "Availability": self.availability.word(),
+        })
     }
 }
 
@@ -102,17 +121,14 @@ impl Settings {
     }
 }
 
+/// Make a swarm with this node as its manager.
 #[derive(Debug, Args)]
-struct Init {
-    /// Address the other nodes reach this one by
-    #[arg(long, value_name = "ADDRESS[:PORT]")]
-    advertise_addr: Option<String>,
-    /// Address to listen on
-    #[arg(long, default_value = "0.0.0.0:2377", value_name = "ADDRESS[:PORT]")]
-    listen_addr: String,
-    /// Whether this node takes tasks
-    #[arg(long, value_enum, default_value = "active")]
-    availability: Availability,
+#[command(after_help = "Examples:
+  shoal swarm init
+  shoal swarm init --advertise-addr 10.0.0.5        on a machine with several addresses")]
+pub(super) struct Init {
+    #[command(flatten)]
+    member: Member,
     /// Start again from what this node knows
     #[arg(long)]
     force_new_cluster: bool,
@@ -124,13 +140,9 @@ impl Init {
     async fn run(self, shell: &Shell) -> Result<()> {
         let mut spec = json!({});
         self.settings.apply(&mut spec)?;
-        let document = json!({
-            "ListenAddr": self.listen_addr,
-            "AdvertiseAddr": self.advertise_addr.unwrap_or_default(),
-            "ForceNewCluster": self.force_new_cluster,
-            "Availability": self.availability.word(),
-            "Spec": spec,
-        });
+        let mut document = self.member.document();
+        document["ForceNewCluster"] = json!(self.force_new_cluster);
+        document["Spec"] = spec;
         let node = shell.client.post("/swarm/init", &Query::new(), &document).await?;
         let node = node.as_str().unwrap_or_default();
         print::line(format_args!("Swarm initialized: current node ({node}) is now a manager.\n"))?;
@@ -146,10 +158,8 @@ async fn print_join(shell: &Shell, role: &str) -> Result<()> {
     let info = shell.client.get("/info", &Query::new()).await?;
     let token = token(&swarm, role)?;
     let node = text(&info["Swarm"], "NodeID");
-    let managers = info["Swarm"]["RemoteManagers"].as_array().into_iter().flatten();
-    let mut own = managers.filter(|manager| text(manager, "NodeID") == node);
-    let address = own
-        .next()
+    let address = items(&info["Swarm"]["RemoteManagers"])
+        .find(|manager| text(manager, "NodeID") == node)
         .map(|manager| text(manager, "Addr"))
         .context("this node does not know its own address")?;
     Ok(print::line(format_args!(
@@ -166,33 +176,26 @@ fn token(swarm: &Value, role: &str) -> Result<String> {
     Ok(text(&swarm["JoinTokens"], key).to_owned())
 }
 
+/// Join this node to a swarm.
 #[derive(Debug, Args)]
-struct Join {
+#[command(after_help = "Example:
+  shoal swarm join --token SWMTKN-1-… 10.0.0.5:2377")]
+pub(super) struct Join {
     /// The token another node printed
     #[arg(long)]
     token: String,
-    /// Address the other nodes reach this one by
-    #[arg(long, value_name = "ADDRESS[:PORT]")]
-    advertise_addr: Option<String>,
-    /// Address to listen on as a manager
-    #[arg(long, default_value = "0.0.0.0:2377", value_name = "ADDRESS[:PORT]")]
-    listen_addr: String,
-    /// Whether this node takes tasks
-    #[arg(long, value_enum, default_value = "active")]
-    availability: Availability,
+    #[command(flatten)]
+    member: Member,
     /// A manager's address
+    #[arg(value_name = "ADDRESS[:PORT]")]
     manager: String,
 }
 
 impl Join {
     async fn run(self, shell: &Shell) -> Result<()> {
-        let document = json!({
-            "ListenAddr": self.listen_addr,
-            "AdvertiseAddr": self.advertise_addr.unwrap_or_default(),
-            "RemoteAddrs": [self.manager],
-            "JoinToken": self.token,
-            "Availability": self.availability.word(),
-        });
+        let mut document = self.member.document();
+        document["RemoteAddrs"] = json!([self.manager]);
+        document["JoinToken"] = json!(self.token);
         shell.client.post("/swarm/join", &Query::new(), &document).await?;
         let info = shell.client.get("/info", &Query::new()).await?;
         let role = if info["Swarm"]["ControlAvailable"] == true { "manager" } else { "worker" };
@@ -200,8 +203,9 @@ impl Join {
     }
 }
 
+/// Leave the swarm.
 #[derive(Debug, Args)]
-struct Leave {
+pub(super) struct Leave {
     /// Even as a manager, whatever the swarm loses by it
     #[arg(short, long)]
     force: bool,
@@ -214,15 +218,20 @@ impl Leave {
     }
 }
 
+/// Show the command that joins another node.
 #[derive(Debug, Args)]
-struct JoinToken {
+#[command(after_help = "Examples:
+  shoal swarm join-token worker
+  shoal swarm join-token --quiet manager            the token only, for scripts
+  shoal swarm join-token --rotate worker            after a token became known")]
+pub(super) struct JoinToken {
     /// Print the token only
     #[arg(short, long)]
     quiet: bool,
     /// Make a new token; the old one is worth nothing then
     #[arg(long)]
     rotate: bool,
-    /// worker or manager
+    /// What the other node is to be
     #[arg(value_parser = ["worker", "manager"])]
     role: String,
 }
@@ -247,8 +256,11 @@ impl JoinToken {
     }
 }
 
+/// Change the settings of the swarm.
 #[derive(Debug, Args)]
-struct Update {
+#[command(after_help = "Example:
+  shoal swarm update --task-history-limit 2 --dispatcher-heartbeat 10s")]
+pub(super) struct Update {
     #[command(flatten)]
     settings: Settings,
 }

@@ -7,9 +7,10 @@ use http::Method;
 use serde_json::{Value, json};
 use shoal_model::{Timestamp, units::human_size};
 
-use super::shell::{Shell, pretty};
+use super::shell::Shell;
+use super::verbs::{pretty, row, show};
 use crate::client::{Filters, Query, documents, empty};
-use crate::print::words::text;
+use crate::print::words::{items, text};
 use crate::print::{self, Listing, Template, column};
 
 /// The verbs that stand at the top.
@@ -23,15 +24,9 @@ pub(super) enum Verb {
     Events(Events),
 }
 
-/// The whole daemon.
-#[derive(Debug, Args)]
-pub(super) struct Group {
-    #[command(subcommand)]
-    verb: GroupVerb,
-}
-
+/// The verbs of the whole daemon.
 #[derive(Debug, Subcommand)]
-enum GroupVerb {
+pub(super) enum Group {
     /// Show the disk space everything uses
     Df(DiskUse),
     #[command(flatten)]
@@ -52,9 +47,9 @@ impl Verb {
 impl Group {
     /// Runs the verb.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        match self.verb {
-            GroupVerb::Df(verb) => verb.run(shell).await,
-            GroupVerb::Verb(verb) => verb.run(shell).await,
+        match self {
+            Self::Df(verb) => verb.run(shell).await,
+            Self::Verb(verb) => verb.run(shell).await,
         }
     }
 }
@@ -114,13 +109,6 @@ impl Info {
     }
 }
 
-fn show(value: &Value, format: &str) -> Result<()> {
-    match format {
-        "json" => Ok(print::line(value)?),
-        format => Ok(print::line(Template::parse(format)?.render(value)?)?),
-    }
-}
-
 /// Show the versions of the command line and the daemon.
 #[derive(Debug, Args)]
 pub(super) struct Version {
@@ -177,7 +165,7 @@ pub(super) struct Events {
     /// Also what has happened since: a time, or 10m
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Until: a time, or 10m
+    /// Up to: a time, or 10m; 0s stops at the newest
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
@@ -222,7 +210,7 @@ fn line(event: &Value) -> String {
 
 /// Show the disk space everything uses.
 #[derive(Debug, Args)]
-struct DiskUse {
+pub(super) struct DiskUse {
     /// Show each object
     #[arg(short, long)]
     verbose: bool,
@@ -238,27 +226,18 @@ impl DiskUse {
             return Ok(print::line(pretty(&answer)?)?);
         }
         let sum = |list: &str, key: &str| -> u64 {
-            answer[list]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|entry| entry[key].as_u64())
-                .sum()
+            items(&answer[list]).filter_map(|entry| entry[key].as_u64()).sum()
         };
         let count = |list: &str| answer[list].as_array().map_or(0, Vec::len);
-        let row = |kind: &str, count: usize, bytes: u64| {
-            let row = json!({ "Type": kind, "TotalCount": count, "Size": human_size(bytes) });
-            row.as_object().cloned().unwrap_or_default()
+        let line = |kind: &str, count: usize, bytes: u64| {
+            row(json!({ "Type": kind, "TotalCount": count, "Size": human_size(bytes) }))
         };
+        let bytes = |key: &str| answer[key].as_u64().unwrap_or_default();
         let rows = vec![
-            row("Images", count("Images"), answer["LayersSize"].as_u64().unwrap_or_default()),
-            row("Containers", count("Containers"), sum("Containers", "SizeRw")),
-            row("Local Volumes", count("Volumes"), 0),
-            row(
-                "Build Cache",
-                count("BuildCache"),
-                answer["BuilderSize"].as_u64().unwrap_or_default(),
-            ),
+            line("Images", count("Images"), bytes("LayersSize")),
+            line("Containers", count("Containers"), sum("Containers", "SizeRw")),
+            line("Local Volumes", count("Volumes"), 0),
+            line("Build Cache", count("BuildCache"), bytes("BuilderSize")),
         ];
         let columns =
             vec![column("Type", "TYPE"), column("TotalCount", "TOTAL"), column("Size", "SIZE")];

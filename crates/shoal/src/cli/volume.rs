@@ -4,29 +4,23 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::confirm;
-use super::container::{pairs, pruned};
-use super::shell::{Shell, each, inspect};
-use crate::client::{Filters, Query, segment};
+use super::container::pairs;
+use super::shell::Shell;
+use super::verbs::{Inspect, ListFlags, Names, PruneFlags, Volume, pruned, rows};
+use crate::client::{Filters, Query};
 use crate::print::words::text;
-use crate::print::{self, Listing, column};
+use crate::print::{self, column};
 
-/// Volumes.
-#[derive(Debug, Args)]
-pub(super) struct Group {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// The verbs of volumes.
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Verb {
     /// Make a volume
     Create(Create),
     /// List volumes
     #[command(visible_alias = "list")]
     Ls(List),
     /// Show everything about volumes
-    Inspect(Inspect),
+    Inspect(Inspect<Volume>),
     /// Remove volumes
     #[command(visible_alias = "remove")]
     Rm(Remove),
@@ -34,21 +28,22 @@ enum Verb {
     Prune(Prune),
 }
 
-impl Group {
+impl Verb {
     /// Runs the verb.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        match self.verb {
-            Verb::Create(verb) => verb.run(shell).await,
-            Verb::Ls(verb) => verb.run(shell).await,
-            Verb::Inspect(verb) => verb.run(shell).await,
-            Verb::Rm(verb) => verb.run(shell).await,
-            Verb::Prune(verb) => verb.run(shell).await,
+        match self {
+            Self::Create(verb) => verb.run(shell).await,
+            Self::Ls(verb) => verb.run(shell).await,
+            Self::Inspect(verb) => verb.run(shell).await,
+            Self::Rm(verb) => verb.run(shell).await,
+            Self::Prune(verb) => verb.run(shell).await,
         }
     }
 }
 
+/// Make a volume.
 #[derive(Debug, Args)]
-struct Create {
+pub(super) struct Create {
     /// The driver
     #[arg(short, long, default_value = "local")]
     driver: String,
@@ -58,7 +53,7 @@ struct Create {
     /// Option of the driver
     #[arg(short, long, value_name = "NAME=VALUE")]
     opt: Vec<String>,
-    /// Its name
+    /// Name of the volume [default: a random one]
     name: Option<String>,
 }
 
@@ -75,96 +70,58 @@ impl Create {
     }
 }
 
+/// List volumes.
 #[derive(Debug, Args)]
-struct List {
-    /// Only those that match: name=…, dangling=…, label=…, driver=…
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
-    /// json, table TEMPLATE, or a template
-    #[arg(long)]
-    format: Option<String>,
-    /// Names only
-    #[arg(short, long)]
-    quiet: bool,
+pub(super) struct List {
+    #[command(flatten)]
+    shown: ListFlags<Volume>,
 }
 
 impl List {
     async fn run(self, shell: &Shell) -> Result<()> {
-        let query = Query::new().with_filters(&Filters::parse(&self.filter)?);
-        let answer = shell.client.get("/volumes", &query).await?;
-        let volumes = answer["Volumes"].as_array().into_iter().flatten();
-        let rows = volumes.filter_map(|volume| volume.as_object().cloned()).collect();
+        let answer = shell.client.get("/volumes", &self.shown.query()?).await?;
+        let rows = rows(&answer["Volumes"], Value::clone);
         let columns = vec![column("Driver", "DRIVER"), column("Name", "VOLUME NAME")];
-        Listing { columns, rows, key: "Name" }.print(self.format.as_deref(), self.quiet)
+        self.shown.print(columns, rows, "Name")
     }
 }
 
+/// Remove volumes.
 #[derive(Debug, Args)]
-struct Inspect {
-    /// json, or a template
-    #[arg(short, long)]
-    format: Option<String>,
-    /// The volumes
-    #[arg(required = true)]
-    names: Vec<String>,
-}
-
-impl Inspect {
-    async fn run(self, shell: &Shell) -> Result<()> {
-        let get = async |name: &str| {
-            shell.client.get(&format!("/volumes/{}", segment(name)), &Query::new()).await
-        };
-        inspect(&self.names, self.format.as_deref(), get).await
-    }
-}
-
-#[derive(Debug, Args)]
-struct Remove {
+pub(super) struct Remove {
     /// No error for one that is not there
     #[arg(short, long)]
     force: bool,
-    /// The volumes
-    #[arg(required = true)]
-    names: Vec<String>,
+    #[command(flatten)]
+    volumes: Names<Volume>,
 }
 
 impl Remove {
     async fn run(self, shell: &Shell) -> Result<()> {
-        let query = Query::new().with_flag("force", self.force);
-        each(&self.names, async |name| {
-            shell.client.delete(&format!("/volumes/{}", segment(name)), &query).await?;
-            Ok(name.to_owned())
-        })
-        .await
+        self.volumes.remove(shell, Query::new().with_flag("force", self.force)).await
     }
 }
 
+/// Remove volumes no container uses.
 #[derive(Debug, Args)]
-struct Prune {
+pub(super) struct Prune {
     /// Also those with names
     #[arg(short, long)]
     all: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    force: bool,
-    /// Only those that match: label=…
-    #[arg(long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
+    #[command(flatten)]
+    flags: PruneFlags<Volume>,
 }
 
 impl Prune {
     async fn run(self, shell: &Shell) -> Result<()> {
-        if !self.force && !confirm("This will remove volumes not used by at least one container.")?
-        {
-            return Ok(());
-        }
-        let mut filters = Filters::parse(&self.filter)?;
+        let mut filters = Filters::default();
         if self.all {
             filters.add("all", "true");
         }
-        let answer =
-            shell.client.act("/volumes/prune", &Query::new().with_filters(&filters)).await?;
-        let removed: &Value = &answer["VolumesDeleted"];
-        pruned("Deleted Volumes:", removed, &answer)
+        let question = "This will remove volumes not used by at least one container.";
+        match self.flags.run(shell, question, filters).await? {
+            Some(answer) => pruned("Deleted Volumes:", &answer["VolumesDeleted"], &answer),
+            None => Ok(()),
+        }
     }
 }

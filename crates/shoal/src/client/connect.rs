@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -17,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::RequestBody;
 use super::address::{Address, TlsFiles};
+use crate::pem::{certificates, private_key};
 
 /// How long a TCP connection may take; a unix socket answers or is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,12 +80,7 @@ fn tls_config(directory: &Path) -> Result<ClientConfig> {
     if !cert.exists() {
         return Ok(config.with_no_client_auth());
     }
-    let key = PrivateKeyDer::from_pem_file(&key)
-        .map_err(|error| anyhow!("reading {}: {error}", key.display()))?;
-    config.with_client_auth_cert(certificates(&cert)?, key).context("reading cert.pem and key.pem")
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    read.map_err(|error| anyhow!("reading {}: {error}", path.display()))
+    config
+        .with_client_auth_cert(certificates(&cert)?, private_key(&key)?)
+        .context("reading cert.pem and key.pem")
 }

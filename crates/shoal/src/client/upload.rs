@@ -1,6 +1,6 @@
 //! Bodies that are made while they are sent: archives and build contexts.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -32,6 +32,17 @@ pub(crate) fn stream_body(
     });
     let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
     BodyExt::boxed(StreamBody::new(stream.map(|piece| piece.map(Frame::data))))
+}
+
+/// Writes everything a reader has into a body, a piece at a time.
+pub(crate) fn copy(mut reader: impl Read, out: &mut dyn Write) -> io::Result<()> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(()),
+            read => out.write_all(&buffer[..read])?,
+        }
+    }
 }
 
 struct Pieces(mpsc::Sender<io::Result<Bytes>>);

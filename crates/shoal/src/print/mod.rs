@@ -11,8 +11,8 @@ pub(crate) mod words;
 use std::fmt::Display;
 use std::io::{self, Write};
 
-pub(crate) use progress::PullProgress;
-pub(crate) use table::{Listing, Row, align, column};
+pub(crate) use progress::Progress;
+pub(crate) use table::{Column, Listing, Row, align, column};
 pub(crate) use template::Template;
 
 /// Prints one line of data.

@@ -8,31 +8,51 @@ use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use futures_util::{Stream, StreamExt};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::words::text;
 
 /// Shows one stream of progress documents.
-pub(crate) struct PullProgress {
+pub(crate) struct Progress {
     bars: Option<MultiProgress>,
     layers: HashMap<String, ProgressBar>,
     said: HashMap<String, String>,
     quiet: bool,
 }
 
-impl PullProgress {
+impl Progress {
     /// A display; a quiet one shows nothing but still finds errors.
     pub(crate) fn new(quiet: bool) -> Self {
         let bars = (!quiet && stderr().is_terminal()).then(MultiProgress::new);
         Self { bars, layers: HashMap::new(), said: HashMap::new(), quiet }
     }
 
+    /// Shows a stream to its end; `see` looks at each document before it is
+    /// shown.
+    ///
+    /// # Errors
+    /// A broken stream, an error one of its documents reports, and nobody
+    /// reading any more.
+    pub(crate) async fn follow(
+        mut self,
+        mut documents: impl Stream<Item = Result<Value>> + Unpin,
+        mut see: impl FnMut(&Value),
+    ) -> Result<()> {
+        while let Some(document) = documents.next().await {
+            let document = document?;
+            see(&document);
+            self.take(&document)?;
+        }
+        Ok(())
+    }
+
     /// Takes one document in.
     ///
     /// # Errors
     /// When the document reports one, or nobody reads any more.
-    pub(crate) fn take(&mut self, document: &Value) -> Result<()> {
+    fn take(&mut self, document: &Value) -> Result<()> {
         if let Some(error) = error_of(document) {
             bail!("{error}");
         }
@@ -90,7 +110,7 @@ impl PullProgress {
 }
 
 /// The error a progress document reports.
-pub(crate) fn error_of(document: &Value) -> Option<&str> {
+fn error_of(document: &Value) -> Option<&str> {
     let detail = document.get("errorDetail").and_then(|detail| detail.get("message"));
     detail.or_else(|| document.get("error")).and_then(Value::as_str)
 }

@@ -7,6 +7,8 @@
 use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 
+use super::words::capital;
+
 /// A parsed template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template(Vec<Node>);
@@ -239,7 +241,7 @@ impl Call {
             Function::Join => Value::String(self.join(&first, arguments.get(1))),
             Function::Upper => Value::String(show(&first).to_uppercase()),
             Function::Lower => Value::String(show(&first).to_lowercase()),
-            Function::Title => Value::String(title(&show(&first))),
+            Function::Title => Value::String(capital(&show(&first))),
             Function::Println => Value::String(show(&first) + "\n"),
             Function::Index => arguments[1..].iter().fold(first, |value, key| index(&value, key)),
         })
@@ -311,11 +313,6 @@ fn truth(value: &Value) -> bool {
         Value::Number(number) => number.as_f64() != Some(0.0),
         other => length(other) > 0,
     }
-}
-
-fn title(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A value the way Go prints it.

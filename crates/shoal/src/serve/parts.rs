@@ -1,7 +1,6 @@
 //! The parts of the daemon: opened in their order, closed in the other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use shoal_engine::{Engine, EngineConfig};
@@ -13,11 +12,9 @@ use shoal_server::docker::{About, Builder, Front};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::SESSIONS_GRACE;
 use super::config::Config;
 use crate::adapters::{Builds, EngineExecutor};
-
-/// How long open sessions may take to notice that the daemon stops.
-const SESSIONS_GRACE: Duration = Duration::from_secs(2);
 
 /// Everything that runs.
 pub(super) struct Parts {

@@ -3,14 +3,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use axum::serve::Listener;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::config::TlsFiles;
+use crate::pem::{certificates, private_key};
 
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,14 +104,7 @@ fn server_config(files: &TlsFiles) -> Result<ServerConfig> {
             )
         }
     };
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| anyhow!("reading {}: {error}", files.key.display()))?;
     builder
-        .with_single_cert(certificates(&files.cert)?, key)
+        .with_single_cert(certificates(&files.cert)?, private_key(&files.key)?)
         .with_context(|| format!("using {}", files.cert.display()))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    read.map_err(|error| anyhow!("reading {}: {error}", path.display()))
 }

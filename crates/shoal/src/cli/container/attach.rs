@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::super::exit::Exit;
 use super::super::shell::Shell;
-use super::run::{ExitCode, background, read_keys};
+use super::run::{ExitCode, converse, read_keys};
 use crate::client::{Query, segment};
 use crate::terminal::{End, RawMode, Session, is_terminal};
 
@@ -95,10 +95,8 @@ impl Connection<'_> {
             detach: (tty && stdin).then_some(keys),
         };
         let resize = format!("{path}/resize");
-        let end = tokio::select! {
-            end = session.hold(stream) => end,
-            error = background(shell, self.container, tty && is_terminal(), self.signals && !tty, &resize) => Err(error),
-        };
+        let signals = self.signals.then_some(self.container);
+        let end = converse(shell, session, stream, &resize, signals).await;
         drop(raw);
         match end? {
             End::Detached => Ok(0),

@@ -12,9 +12,9 @@ use super::super::image::pull;
 use super::super::shell::Shell;
 use super::document::{Streams, create_document};
 use super::options::Options;
-use crate::client::{Query, Refusal};
+use crate::client::{Query, refused_with};
 use crate::print;
-use crate::print::words::text;
+use crate::print::words::{items, text};
 
 /// Make a container without starting it.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ pub(super) async fn make(shell: &Shell, options: &Options, streams: Streams) -> 
         other => other?,
     };
     let id = text(&created, "Id").to_owned();
-    for warning in created["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for warning in items(&created["Warnings"]).filter_map(Value::as_str) {
         print::talk(format_args!("WARNING: {warning}"));
     }
     if let Some(path) = &options.cidfile {
@@ -71,8 +71,5 @@ pub(super) async fn make(shell: &Shell, options: &Options, streams: Streams) -> 
 }
 
 fn is_missing_image(error: &anyhow::Error) -> bool {
-    let refusal = error.downcast_ref::<Refusal>();
-    refusal.is_some_and(|refusal| {
-        refusal.status == StatusCode::NOT_FOUND && refusal.message.to_lowercase().contains("image")
-    })
+    refused_with(error, StatusCode::NOT_FOUND) && error.to_string().to_lowercase().contains("image")
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::exit::Exit;
 use super::super::shell::Shell;
-use super::run::{background, read_keys};
+use super::run::{converse, read_keys};
 use super::values::environment;
 use crate::client::{Query, segment};
 use crate::print::words::text;
@@ -80,11 +80,7 @@ impl Exec {
             stderr: true,
             detach: (self.tty && self.interactive).then_some(keys),
         };
-        let resize = format!("/exec/{id}/resize");
-        let end = tokio::select! {
-            end = session.hold(stream) => end,
-            error = background(shell, &id, self.tty && is_terminal(), false, &resize) => Err(error),
-        };
+        let end = converse(shell, session, stream, &format!("/exec/{id}/resize"), None).await;
         drop(raw);
         end?;
         let view = shell.client.get(&format!("/exec/{id}/json"), &Query::new()).await?;

@@ -5,48 +5,38 @@ use clap::Args;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::super::shell::{Shell, inspect};
-use crate::client::{Query, Refusal, segment};
+use super::super::shell::Shell;
+use super::super::verbs::{Container, KINDS, Object, inspect};
+use crate::client::{Query, refused_with};
 use crate::print;
-use crate::print::words::text;
+use crate::print::words::{items, text};
 
-/// Show everything about containers, images, volumes, networks, ….
+/// Show everything about objects of any kind.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shoal inspect web
   shoal inspect -f '{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' web")]
-pub(in crate::cli) struct Inspect {
+pub(in crate::cli) struct InspectAny {
     /// json, or a template
     #[arg(short, long)]
     format: Option<String>,
-    /// Only objects of this sort: container, image, network, volume, node, service, task
-    #[arg(long = "type", value_name = "SORT")]
+    /// Only objects of this kind: container, image, network, volume, node, service, task
+    #[arg(long = "type", value_name = "KIND")]
     kind: Option<String>,
     /// Also tell the disk space containers use
     #[arg(short, long)]
     size: bool,
     /// What to show, by name or id
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }
 
-/// Where each sort of object is found, in the order they are tried.
-const SORTS: [(&str, &str, &str); 7] = [
-    ("container", "/containers/", "/json"),
-    ("image", "/images/", "/json"),
-    ("network", "/networks/", ""),
-    ("volume", "/volumes/", ""),
-    ("node", "/nodes/", ""),
-    ("service", "/services/", ""),
-    ("task", "/tasks/", ""),
-];
-
-impl Inspect {
+impl InspectAny {
     /// Shows them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         let kind = self.kind.as_deref();
         if let Some(kind) = kind
-            && !SORTS.iter().any(|(name, ..)| *name == kind)
+            && !KINDS.iter().any(|known| known.word == kind)
         {
             bail!("{kind:?} is not a valid value for --type");
         }
@@ -57,12 +47,8 @@ impl Inspect {
 }
 
 async fn find(shell: &Shell, name: &str, kind: Option<&str>, query: &Query) -> Result<Value> {
-    for (sort, before, after) in SORTS {
-        if kind.is_some_and(|kind| kind != sort) {
-            continue;
-        }
-        let path = format!("{before}{}{after}", segment(name));
-        match shell.client.get(&path, query).await {
+    for known in KINDS.iter().filter(|known| kind.is_none_or(|kind| kind == known.word)) {
+        match shell.client.get(&known.view_path(name), query).await {
             Err(error) if kind.is_none() && is_elsewhere(&error) => {}
             found => return found,
         }
@@ -70,14 +56,11 @@ async fn find(shell: &Shell, name: &str, kind: Option<&str>, query: &Query) -> R
     bail!("No such object: {name}")
 }
 
-/// Not here, or this node cannot say: another sort may have it.
+/// Not here, or this node cannot say: another kind may have it.
 fn is_elsewhere(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Refusal>().is_some_and(|refusal| {
-        matches!(
-            refusal.status,
-            StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_REQUEST
-        )
-    })
+    [StatusCode::NOT_FOUND, StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_REQUEST]
+        .iter()
+        .any(|status| refused_with(error, *status))
 }
 
 /// Show a container's published ports.
@@ -92,7 +75,7 @@ pub(in crate::cli) struct Port {
 impl Port {
     /// Shows them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        let path = format!("/containers/{}/json", segment(&self.container));
+        let path = Container::KIND.view_path(&self.container);
         let view = shell.client.get(&path, &Query::new()).await?;
         let wanted =
             self.port.map(|port| if port.contains('/') { port } else { format!("{port}/tcp") });
@@ -101,7 +84,7 @@ impl Port {
             if wanted.as_ref().is_some_and(|wanted| wanted != port) {
                 continue;
             }
-            for binding in bindings.as_array().into_iter().flatten() {
+            for binding in items(bindings) {
                 found = true;
                 let address = format!("{}:{}", text(binding, "HostIp"), text(binding, "HostPort"));
                 match &wanted {

@@ -4,51 +4,15 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::confirm;
 use super::super::exit::Exit;
-use super::super::shell::{Shell, each};
+use super::super::shell::Shell;
+use super::super::verbs::{Container, Names, Object, PruneFlags, each, pruned};
 use super::attach::Connection;
 use super::document::restart;
 use super::values::{bytes, nano_cpus};
-use crate::client::{Filters, Query, segment};
+use crate::client::{Filters, Query};
 use crate::print;
-
-/// Containers by name or id.
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Names {
-    /// Containers, by name or the begin of their id
-    #[arg(required = true)]
-    containers: Vec<String>,
-}
-
-impl Names {
-    async fn act(&self, shell: &Shell, verb: &str, query: Query) -> Result<()> {
-        each(&self.containers, async |name| {
-            shell.client.act(&format!("/containers/{}/{verb}", segment(name)), &query).await?;
-            Ok(name.to_owned())
-        })
-        .await
-    }
-
-    /// Freezes them.
-    pub(super) async fn pause(self, shell: &Shell) -> Result<()> {
-        self.act(shell, "pause", Query::new()).await
-    }
-}
-
-/// Let frozen containers go on.
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Unpause {
-    #[command(flatten)]
-    names: Names,
-}
-
-impl Unpause {
-    /// Thaws them.
-    pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        self.names.act(shell, "unpause", Query::new()).await
-    }
-}
+use crate::print::words::items;
 
 /// Start containers.
 #[derive(Debug, Args)]
@@ -63,19 +27,19 @@ pub(in crate::cli) struct Start {
     #[arg(long, value_name = "KEYS")]
     detach_keys: Option<String>,
     #[command(flatten)]
-    names: Names,
+    containers: Names<Container>,
 }
 
 impl Start {
     /// Starts them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         if !self.attach && !self.interactive {
-            return self.names.act(shell, "start", Query::new()).await;
+            return self.containers.act(shell, "start", Query::new()).await;
         }
-        let [name] = self.names.containers.as_slice() else {
+        let [name] = self.containers.names.as_slice() else {
             bail!("you cannot start and attach multiple containers at once");
         };
-        let path = format!("/containers/{}", segment(name));
+        let path = Container::KIND.path(name);
         let view = shell.client.get(&format!("{path}/json"), &Query::new()).await?;
         let connection = Connection {
             container: name,
@@ -106,7 +70,7 @@ pub(in crate::cli) struct Stop {
     #[arg(short, long)]
     signal: Option<String>,
     #[command(flatten)]
-    names: Names,
+    containers: Names<Container>,
 }
 
 impl Stop {
@@ -116,7 +80,7 @@ impl Stop {
 
     /// Stops them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        self.names.act(shell, "stop", self.query()).await
+        self.containers.act(shell, "stop", self.query()).await
     }
 }
 
@@ -130,7 +94,7 @@ pub(in crate::cli) struct Restart {
 impl Restart {
     /// Restarts them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        self.stop.names.act(shell, "restart", self.stop.query()).await
+        self.stop.containers.act(shell, "restart", self.stop.query()).await
     }
 }
 
@@ -141,13 +105,13 @@ pub(in crate::cli) struct Kill {
     #[arg(short, long, default_value = "KILL")]
     signal: String,
     #[command(flatten)]
-    names: Names,
+    containers: Names<Container>,
 }
 
 impl Kill {
     /// Signals them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        self.names.act(shell, "kill", Query::new().with("signal", &self.signal)).await
+        self.containers.act(shell, "kill", Query::new().with("signal", &self.signal)).await
     }
 }
 
@@ -161,18 +125,14 @@ pub(in crate::cli) struct Rm {
     #[arg(short, long)]
     volumes: bool,
     #[command(flatten)]
-    names: Names,
+    containers: Names<Container>,
 }
 
 impl Rm {
     /// Removes them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         let query = Query::new().with_flag("force", self.force).with_flag("v", self.volumes);
-        each(&self.names.containers, async |name| {
-            shell.client.delete(&format!("/containers/{}", segment(name)), &query).await?;
-            Ok(name.to_owned())
-        })
-        .await
+        self.containers.remove(shell, query).await
     }
 }
 
@@ -188,28 +148,19 @@ pub(in crate::cli) struct Rename {
 impl Rename {
     /// Renames it.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        let path = format!("/containers/{}/rename", segment(&self.container));
+        let path = format!("{}/rename", Container::KIND.path(&self.container));
         shell.client.act(&path, &Query::new().with("name", &self.name)).await.map(drop)
     }
 }
 
-/// Wait until containers stop, and print their exit codes.
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Wait {
-    #[command(flatten)]
-    names: Names,
-}
-
-impl Wait {
-    /// Waits for them.
-    pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        each(&self.names.containers, async |name| {
-            let path = format!("/containers/{}/wait", segment(name));
-            let answer = shell.client.act(&path, &Query::new()).await?;
-            Ok(answer["StatusCode"].to_string())
-        })
-        .await
-    }
+/// Waits until containers stop, and prints their exit codes.
+pub(super) async fn wait(shell: &Shell, containers: &Names<Container>) -> Result<()> {
+    each(&containers.names, async |name| {
+        let path = format!("{}/wait", Container::KIND.path(name));
+        let answer = shell.client.act(&path, &Query::new()).await?;
+        Ok(answer["StatusCode"].to_string())
+    })
+    .await
 }
 
 /// Change the limits of containers.
@@ -240,7 +191,7 @@ pub(in crate::cli) struct Update {
     #[arg(long, value_name = "POLICY")]
     restart: Option<String>,
     #[command(flatten)]
-    names: Names,
+    containers: Names<Container>,
 }
 
 impl Update {
@@ -260,12 +211,10 @@ impl Update {
         if let Some(policy) = &self.restart {
             document["RestartPolicy"] = restart(policy)?;
         }
-        each(&self.names.containers, async |name| {
-            let path = format!("/containers/{}/update", segment(name));
+        each(&self.containers.names, async |name| {
+            let path = format!("{}/update", Container::KIND.path(name));
             let answer = shell.client.post(&path, &Query::new(), &document).await?;
-            for warning in
-                answer["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str)
-            {
+            for warning in items(&answer["Warnings"]).filter_map(Value::as_str) {
                 print::talk(format_args!("WARNING: {warning}"));
             }
             Ok(name.to_owned())
@@ -277,38 +226,17 @@ impl Update {
 /// Remove all containers that do not run.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Prune {
-    /// Do not ask
-    #[arg(short, long)]
-    force: bool,
-    /// Only those that match: until=…, label=…
-    #[arg(long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
+    #[command(flatten)]
+    flags: PruneFlags<Container>,
 }
 
 impl Prune {
     /// Removes them.
     pub(in crate::cli) async fn run(self, shell: &Shell) -> Result<()> {
-        if !self.force && !confirm("This will remove all stopped containers.")? {
-            return Ok(());
+        let question = "This will remove all stopped containers.";
+        match self.flags.run(shell, question, Filters::default()).await? {
+            Some(answer) => pruned("Deleted Containers:", &answer["ContainersDeleted"], &answer),
+            None => Ok(()),
         }
-        let query = Query::new().with_filters(&Filters::parse(&self.filter)?);
-        let answer = shell.client.act("/containers/prune", &query).await?;
-        pruned("Deleted Containers:", &answer["ContainersDeleted"], &answer)
     }
-}
-
-/// Prints what a prune removed.
-pub(in crate::cli) fn pruned(title: &str, removed: &Value, answer: &Value) -> Result<()> {
-    if let Some(removed) = removed.as_array().filter(|removed| !removed.is_empty()) {
-        print::line(title)?;
-        for name in removed {
-            print::line(name.as_str().unwrap_or_default())?;
-        }
-        print::line("")?;
-    }
-    let bytes = answer["SpaceReclaimed"].as_u64().unwrap_or_default();
-    Ok(print::line(format_args!(
-        "Total reclaimed space: {}",
-        shoal_model::units::human_size(bytes)
-    ))?)
 }

@@ -8,8 +8,8 @@ use shoal_model::{Timestamp, units};
 
 use super::super::shell::Shell;
 use crate::client::{Frame, FrameReader, Query, Source, empty, pieces, segment};
+use crate::clock::now;
 use crate::print;
-use crate::print::words::now;
 
 /// Show what containers wrote.
 #[derive(Debug, Args)]

@@ -19,17 +19,43 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use super::shell::Shell;
+use super::verbs::{Container, Names};
+use crate::client::Query;
 
-pub(super) use lifecycle::{Prune, pruned};
 pub(super) use logs::{Choice, read as read_logs};
 pub(super) use mounts::read_mount;
 pub(super) use options::Health;
 pub(super) use ports::read_port_parts;
-pub(super) use ps::Ps;
 pub(super) use run::Run;
 pub(super) use values::{bytes, environment, health, labels, nano_cpus, nanos, pairs, ulimits};
 
-/// The verbs of containers.
+/// Containers, by docker's longer names.
+#[derive(Debug, Subcommand)]
+pub(super) enum Group {
+    /// Run a command in a new container
+    Run(Box<Run>),
+    #[command(flatten)]
+    Verb(Verb),
+    /// List containers
+    #[command(visible_alias = "list")]
+    Ls(ps::Ps),
+    /// Remove all containers that do not run
+    Prune(lifecycle::Prune),
+}
+
+impl Group {
+    /// Runs the verb.
+    pub(super) async fn run(self, shell: &Shell) -> Result<()> {
+        match self {
+            Self::Run(verb) => verb.run(shell).await,
+            Self::Verb(verb) => verb.run(shell).await,
+            Self::Ls(verb) => verb.run(shell).await,
+            Self::Prune(verb) => verb.run(shell).await,
+        }
+    }
+}
+
+/// The verbs of containers that stand at the top.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Make a container without starting it
@@ -45,17 +71,17 @@ pub(super) enum Verb {
     /// Remove containers
     Rm(lifecycle::Rm),
     /// Freeze all processes of containers
-    Pause(lifecycle::Names),
+    Pause(Names<Container>),
     /// Let frozen containers go on
-    Unpause(lifecycle::Unpause),
+    Unpause(Names<Container>),
     /// Give a container another name
     Rename(lifecycle::Rename),
     /// Wait until containers stop, and print their exit codes
-    Wait(lifecycle::Wait),
+    Wait(Names<Container>),
     /// Change the limits of containers
     Update(lifecycle::Update),
     /// List containers
-    Ps(Ps),
+    Ps(ps::Ps),
     /// Show what containers wrote
     Logs(logs::Logs),
     /// Connect to a running container
@@ -63,7 +89,7 @@ pub(super) enum Verb {
     /// Run another command in a running container
     Exec(exec::Exec),
     /// Show everything about containers, images, volumes, networks, …
-    Inspect(inspect::Inspect),
+    Inspect(inspect::InspectAny),
     /// Show a container's published ports
     Port(inspect::Port),
     /// Show the processes of a container
@@ -82,10 +108,10 @@ impl Verb {
             Self::Restart(verb) => verb.run(shell).await,
             Self::Kill(verb) => verb.run(shell).await,
             Self::Rm(verb) => verb.run(shell).await,
-            Self::Pause(verb) => verb.pause(shell).await,
-            Self::Unpause(verb) => verb.run(shell).await,
+            Self::Pause(names) => names.act(shell, "pause", Query::new()).await,
+            Self::Unpause(names) => names.act(shell, "unpause", Query::new()).await,
             Self::Rename(verb) => verb.run(shell).await,
-            Self::Wait(verb) => verb.run(shell).await,
+            Self::Wait(names) => lifecycle::wait(shell, &names).await,
             Self::Update(verb) => verb.run(shell).await,
             Self::Ps(verb) => verb.run(shell).await,
             Self::Logs(verb) => verb.run(shell).await,

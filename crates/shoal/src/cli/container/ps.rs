@@ -5,9 +5,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::shell::Shell;
-use crate::client::{Filters, Query};
-use crate::print::words::{ago, ellipsis, now, short, text};
-use crate::print::{Listing, Row, column};
+use super::super::verbs::{Container, ListFlags, rows};
+use crate::clock::now;
+use crate::print::column;
+use crate::print::words::{ago, ellipsis, items, short, text};
 
 /// The width of a command in the table.
 const COMMAND_WIDTH: usize = 20;
@@ -22,12 +23,8 @@ pub(in crate::cli) struct Ps {
     /// Also those that do not run
     #[arg(short, long)]
     all: bool,
-    /// Only those that match: name=…, label=…, status=…, ancestor=…
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
-    /// json, table TEMPLATE, or a template
-    #[arg(long)]
-    format: Option<String>,
+    #[command(flatten)]
+    shown: ListFlags<Container>,
     /// The newest ones only
     #[arg(short = 'n', long, value_name = "NUMBER")]
     last: Option<i64>,
@@ -37,9 +34,6 @@ pub(in crate::cli) struct Ps {
     /// Do not cut anything
     #[arg(long)]
     no_trunc: bool,
-    /// Ids only
-    #[arg(short, long)]
-    quiet: bool,
     /// Show the disk space they use
     #[arg(short, long)]
     size: bool,
@@ -49,14 +43,14 @@ impl Ps {
     /// Lists them.
     pub(in crate::cli) async fn run(self, shell: &Shell) -> Result<()> {
         let limit = if self.latest { Some(1) } else { self.last };
-        let query = Query::new()
+        let query = self
+            .shown
+            .query()?
             .with_flag("all", self.all)
             .with_some("limit", limit)
-            .with_flag("size", self.size)
-            .with_filters(&Filters::parse(&self.filter)?);
+            .with_flag("size", self.size);
         let containers = shell.client.get("/containers/json", &query).await?;
-        let rows =
-            containers.as_array().into_iter().flatten().map(|entry| row(entry, self.no_trunc));
+        let rows = rows(&containers, |entry| fields(entry, self.no_trunc));
         let mut columns = vec![
             column("ID", "CONTAINER ID"),
             column("Image", "IMAGE"),
@@ -69,15 +63,14 @@ impl Ps {
         if self.size {
             columns.push(column("Size", "SIZE"));
         }
-        let listing = Listing { columns, rows: rows.collect(), key: "ID" };
-        listing.print(self.format.as_deref(), self.quiet)
+        self.shown.print(columns, rows, "ID")
     }
 }
 
-fn row(entry: &Value, whole: bool) -> Row {
+fn fields(entry: &Value, whole: bool) -> Value {
     let id = text(entry, "Id");
     let command = text(entry, "Command");
-    let names: Vec<&str> = list(entry, "Names")
+    let names: Vec<&str> = items(&entry["Names"])
         .map(|name| name.as_str().unwrap_or_default().trim_start_matches('/'))
         .collect();
     let networks: Vec<&String> = entry["NetworkSettings"]["Networks"]
@@ -86,7 +79,7 @@ fn row(entry: &Value, whole: bool) -> Row {
         .flatten()
         .map(|(name, _)| name)
         .collect();
-    let mounts: Vec<&str> = list(entry, "Mounts")
+    let mounts: Vec<&str> = items(&entry["Mounts"])
         .map(|mount| mount["Name"].as_str().or(mount["Source"].as_str()).unwrap_or_default())
         .collect();
     let labels: Vec<String> = entry["Labels"]
@@ -95,7 +88,7 @@ fn row(entry: &Value, whole: bool) -> Row {
         .flatten()
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
         .collect();
-    let row = json!({
+    json!({
         "ID": if whole { id.to_owned() } else { short(id) },
         "Image": image(text(entry, "Image"), whole),
         "Command": format!("\"{}\"", if whole { command.to_owned() } else { ellipsis(command, COMMAND_WIDTH) }),
@@ -108,14 +101,9 @@ fn row(entry: &Value, whole: bool) -> Row {
         "Networks": networks.into_iter().cloned().collect::<Vec<_>>().join(","),
         "Mounts": mounts.join(","),
         "Labels": labels.join(","),
-        "LocalVolumes": list(entry, "Mounts").filter(|mount| mount["Type"] == "volume").count(),
+        "LocalVolumes": items(&entry["Mounts"]).filter(|mount| mount["Type"] == "volume").count(),
         "Size": size(entry),
-    });
-    row.as_object().cloned().unwrap_or_default()
-}
-
-fn list<'a>(entry: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    entry.get(key).and_then(Value::as_array).into_iter().flatten()
+    })
 }
 
 fn image(name: &str, whole: bool) -> String {
@@ -136,8 +124,7 @@ fn size(entry: &Value) -> String {
 /// `0.0.0.0:8080->80/tcp, 90/tcp`; neighbouring ports are put together.
 pub(super) fn ports(ports: &Value) -> String {
     let mut shown: Vec<Range> = Vec::new();
-    let mut ranges: Vec<Range> =
-        ports.as_array().into_iter().flatten().filter_map(Range::read).collect();
+    let mut ranges: Vec<Range> = items(ports).filter_map(Range::read).collect();
     ranges.sort();
     for next in ranges {
         match shown.last_mut() {

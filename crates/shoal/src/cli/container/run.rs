@@ -14,7 +14,7 @@ use super::super::shell::Shell;
 use super::create::make;
 use super::document::Streams;
 use super::options::Options;
-use crate::client::{Query, documents, empty};
+use crate::client::{Duplex, Query, documents, empty};
 use crate::print;
 use crate::terminal::{End, RawMode, Session, forward_signals, is_terminal, resize_on_change};
 
@@ -100,10 +100,7 @@ impl Run {
             detach: (tty && streams.stdin).then_some(keys),
         };
         let resize = format!("/containers/{id}/resize");
-        let end = tokio::select! {
-            end = session.hold(stream) => end,
-            error = background(shell, id, tty && is_terminal(), self.sig_proxy && !tty, &resize) => Err(error),
-        };
+        let end = converse(shell, session, stream, &resize, self.sig_proxy.then_some(id)).await;
         drop(raw);
         match end? {
             End::Detached => Ok(0),
@@ -120,23 +117,33 @@ pub(super) fn read_keys(keys: Option<&str>) -> Result<DetachKeys> {
     }
 }
 
-/// What goes on beside a conversation; returns only when it fails.
-pub(super) async fn background(
+/// Holds a conversation; beside it, the size of our terminal goes to the path
+/// `resize` and our signals go to the container `signals`. A terminal's keys
+/// are signals enough.
+pub(super) async fn converse(
     shell: &Shell,
-    id: &str,
-    resize: bool,
-    signals: bool,
-    path: &str,
-) -> anyhow::Error {
+    session: Session,
+    stream: Box<dyn Duplex>,
+    resize: &str,
+    signals: Option<&str>,
+) -> Result<End> {
+    let tty = session.tty;
     let resizing = async {
-        if resize { resize_on_change(&shell.client, path).await } else { pending().await }
+        if tty && is_terminal() {
+            resize_on_change(&shell.client, resize).await?;
+        }
+        pending().await
     };
-    let forwarding =
-        async { if signals { forward_signals(&shell.client, id).await } else { pending().await } };
-    let failed: Result<()> = tokio::select! { done = resizing => done, done = forwarding => done };
-    match failed {
-        Err(error) => error,
-        Ok(()) => pending().await,
+    let forwarding = async {
+        if let Some(id) = signals.filter(|_| !tty) {
+            forward_signals(&shell.client, id).await?;
+        }
+        pending().await
+    };
+    tokio::select! {
+        end = session.hold(stream) => end,
+        failed = resizing => failed,
+        failed = forwarding => failed,
     }
 }
 

@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use shoal_model::units::human_size;
 
 use super::super::shell::Shell;
+use super::super::verbs::row;
 use crate::client::{Query, segment};
-use crate::print;
-use crate::print::words::{short, text};
-use crate::print::{Listing, Row, column};
+use crate::print::words::{items, short, text};
+use crate::print::{self, Listing, column};
 
 /// Show the processes of a container.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Top {
     /// The container
     container: String,
-    /// Options of ps
+    /// Options of ps(1)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }
@@ -35,14 +35,10 @@ impl Top {
         let path = format!("/containers/{}/top", segment(&self.container));
         let answer = shell.client.get(&path, &query).await?;
         let words = |list: &Value| -> Vec<String> {
-            list.as_array()
-                .into_iter()
-                .flatten()
-                .map(|word| word.as_str().unwrap_or_default().to_owned())
-                .collect()
+            items(list).map(|word| word.as_str().unwrap_or_default().to_owned()).collect()
         };
         let mut table = vec![words(&answer["Titles"])];
-        table.extend(answer["Processes"].as_array().into_iter().flatten().map(words));
+        table.extend(items(&answer["Processes"]).map(words));
         Ok(print::bytes(print::align(&table).as_bytes())?)
     }
 }
@@ -60,6 +56,7 @@ pub(in crate::cli) struct Stats {
     #[arg(long)]
     format: Option<String>,
     /// Containers; all that run if none is named
+    #[arg(value_name = "CONTAINER")]
     containers: Vec<String>,
 }
 
@@ -95,7 +92,7 @@ impl Stats {
         let readings: Vec<Result<Value>> = readings.collect().await;
         let mut rows = Vec::new();
         for reading in readings {
-            rows.push(row(&reading?));
+            rows.push(row(fields(&reading?)));
         }
         let columns = vec![
             column("ID", "CONTAINER ID"),
@@ -113,10 +110,10 @@ impl Stats {
 async fn all(shell: &Shell, stopped: bool) -> Result<Vec<String>> {
     let list =
         shell.client.get("/containers/json", &Query::new().with_flag("all", stopped)).await?;
-    Ok(list.as_array().into_iter().flatten().map(|entry| text(entry, "Id").to_owned()).collect())
+    Ok(items(&list).map(|entry| text(entry, "Id").to_owned()).collect())
 }
 
-fn row(stats: &Value) -> Row {
+fn fields(stats: &Value) -> Value {
     let usage = memory(&stats["memory_stats"]);
     let limit = stats["memory_stats"]["limit"].as_u64().unwrap_or_default();
     let (mut received, mut sent) = (0, 0);
@@ -124,7 +121,7 @@ fn row(stats: &Value) -> Row {
         received += counters["rx_bytes"].as_u64().unwrap_or_default();
         sent += counters["tx_bytes"].as_u64().unwrap_or_default();
     }
-    let row = json!({
+    json!({
         "ID": short(text(stats, "id")),
         "Container": short(text(stats, "id")),
         "Name": text(stats, "name").trim_start_matches('/'),
@@ -133,8 +130,7 @@ fn row(stats: &Value) -> Row {
         "MemPerc": format!("{:.2}%", percent(usage, limit)),
         "NetIO": format!("{} / {}", human_size(received), human_size(sent)),
         "PIDs": stats["pids_stats"]["current"].as_u64().unwrap_or_default(),
-    });
-    row.as_object().cloned().unwrap_or_default()
+    })
 }
 
 /// Docker's rule: without the page cache that can be dropped.

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use shoal_model::units::human_size;
 
 use super::super::shell::Shell;
-use crate::client::{Filters, Query, segment};
-use crate::print::words::{ago, ellipsis, now, short, text};
+use super::super::verbs::{Image, ListFlags, row, rows};
+use crate::client::{Query, segment};
+use crate::clock::now;
+use crate::print::words::{ago, ellipsis, items, short, text};
 use crate::print::{Listing, Row, column};
 
 /// The width of a command in the history.
@@ -22,18 +24,11 @@ pub(in crate::cli) struct List {
     /// Show digests
     #[arg(long)]
     digests: bool,
-    /// Only those that match: reference=…, dangling=…, label=…, before=…, since=…
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
-    /// json, table TEMPLATE, or a template
-    #[arg(long)]
-    format: Option<String>,
+    #[command(flatten)]
+    shown: ListFlags<Image>,
     /// Do not cut ids
     #[arg(long)]
     no_trunc: bool,
-    /// Ids only
-    #[arg(short, long)]
-    quiet: bool,
     /// Only those with this name
     repository: Option<String>,
 }
@@ -41,17 +36,14 @@ pub(in crate::cli) struct List {
 impl List {
     /// Lists them.
     pub(in crate::cli) async fn run(self, shell: &Shell) -> Result<()> {
-        let mut filters = Filters::parse(&self.filter)?;
+        let mut filters = self.shown.filters()?;
         if let Some(repository) = &self.repository {
             filters = filters.with("reference", repository);
         }
         let query = Query::new().with_flag("all", self.all).with_filters(&filters);
         let images = shell.client.get("/images/json", &query).await?;
-        let mut rows = Vec::new();
-        for image in images.as_array().into_iter().flatten() {
-            rows.extend(self.rows(image));
-        }
-        if self.quiet {
+        let mut rows: Vec<Row> = items(&images).flat_map(|image| self.rows(image)).collect();
+        if self.shown.quiet {
             rows.dedup_by(|one, other| one["ID"] == other["ID"]);
         }
         let mut columns = vec![column("Repository", "REPOSITORY"), column("Tag", "TAG")];
@@ -63,14 +55,14 @@ impl List {
             column("CreatedSince", "CREATED"),
             column("Size", "SIZE"),
         ]);
-        Listing { columns, rows, key: "ID" }.print(self.format.as_deref(), self.quiet)
+        self.shown.print(columns, rows, "ID")
     }
 
     /// One row for each name; one without for an image that has none.
     fn rows(&self, image: &Value) -> Vec<Row> {
         let names = |key: &str| -> Vec<String> {
-            let list = image[key].as_array().into_iter().flatten();
-            list.filter_map(Value::as_str)
+            items(&image[key])
+                .filter_map(Value::as_str)
                 .filter(|name| !name.starts_with("<none>"))
                 .map(str::to_owned)
                 .collect()
@@ -94,7 +86,7 @@ impl List {
 
     fn row(&self, image: &Value, repository: &str, tag: &str, digest: &str) -> Row {
         let id = text(image, "Id");
-        let row = json!({
+        row(json!({
             "Repository": repository,
             "Tag": tag,
             "Digest": digest,
@@ -103,8 +95,7 @@ impl List {
             "CreatedAt": image["Created"],
             "Size": human_size(image["Size"].as_u64().unwrap_or_default()),
             "Containers": image["Containers"],
-        });
-        row.as_object().cloned().unwrap_or_default()
+        }))
     }
 }
 
@@ -129,18 +120,17 @@ impl History {
     pub(in crate::cli) async fn run(self, shell: &Shell) -> Result<()> {
         let path = format!("/images/{}/history", segment(&self.image));
         let steps = shell.client.get(&path, &Query::new()).await?;
-        let row = |step: &Value| {
+        let rows = rows(&steps, |step| {
             let (id, command) = (text(step, "Id"), text(step, "CreatedBy").replace('\t', " "));
-            let row = json!({
+            json!({
                 "ID": if self.no_trunc || !id.starts_with("sha256:") { id.to_owned() } else { short(id) },
                 "CreatedSince": ago(&step["Created"], now()),
                 "CreatedAt": step["Created"],
                 "CreatedBy": if self.no_trunc { command } else { ellipsis(&command, COMMAND_WIDTH) },
                 "Size": human_size(step["Size"].as_u64().unwrap_or_default()),
                 "Comment": text(step, "Comment"),
-            });
-            row.as_object().cloned().unwrap_or_default()
-        };
+            })
+        });
         let columns = vec![
             column("ID", "IMAGE"),
             column("CreatedSince", "CREATED"),
@@ -148,7 +138,6 @@ impl History {
             column("Size", "SIZE"),
             column("Comment", "COMMENT"),
         ];
-        let rows = steps.as_array().into_iter().flatten().map(row).collect();
         Listing { columns, rows, key: "ID" }.print(self.format.as_deref(), self.quiet)
     }
 }

@@ -7,13 +7,13 @@ mod tag;
 mod transfer;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 pub(super) use transfer::import;
 
 use super::build::Build;
-use super::shell::{Shell, inspect};
-use crate::client::{Query, segment};
+use super::shell::Shell;
+use super::verbs::{Image, Inspect};
 
 /// The verbs of images that stand at the top.
 #[derive(Debug, Subcommand)]
@@ -39,14 +39,8 @@ pub(super) enum Verb {
 }
 
 /// Images, by docker's longer names.
-#[derive(Debug, Args)]
-pub(super) struct Group {
-    #[command(subcommand)]
-    verb: GroupVerb,
-}
-
 #[derive(Debug, Subcommand)]
-enum GroupVerb {
+pub(super) enum Group {
     /// List images
     #[command(visible_alias = "list")]
     Ls(list::List),
@@ -55,21 +49,11 @@ enum GroupVerb {
     /// Remove images nobody uses
     Prune(remove::Prune),
     /// Show everything about images
-    Inspect(Inspect),
+    Inspect(Inspect<Image>),
     /// Build an image from a Dockerfile
     Build(Build),
     #[command(flatten)]
     Verb(Verb),
-}
-
-#[derive(Debug, Args)]
-struct Inspect {
-    /// json, or a template
-    #[arg(short, long)]
-    format: Option<String>,
-    /// The images
-    #[arg(required = true)]
-    images: Vec<String>,
 }
 
 impl Verb {
@@ -92,22 +76,13 @@ impl Verb {
 impl Group {
     /// Runs the verb.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        match self.verb {
-            GroupVerb::Ls(verb) => verb.run(shell).await,
-            GroupVerb::Rm(verb) => verb.run(shell).await,
-            GroupVerb::Prune(verb) => verb.run(shell).await,
-            GroupVerb::Inspect(verb) => verb.run(shell).await,
-            GroupVerb::Build(verb) => verb.run(shell).await,
-            GroupVerb::Verb(verb) => verb.run(shell).await,
+        match self {
+            Self::Ls(verb) => verb.run(shell).await,
+            Self::Rm(verb) => verb.run(shell).await,
+            Self::Prune(verb) => verb.run(shell).await,
+            Self::Inspect(verb) => verb.run(shell).await,
+            Self::Build(verb) => verb.run(shell).await,
+            Self::Verb(verb) => verb.run(shell).await,
         }
-    }
-}
-
-impl Inspect {
-    async fn run(self, shell: &Shell) -> Result<()> {
-        let get = async |name: &str| {
-            shell.client.get(&format!("/images/{}/json", segment(name)), &Query::new()).await
-        };
-        inspect(&self.images, self.format.as_deref(), get).await
     }
 }

@@ -2,13 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
-use futures_util::StreamExt;
 use http::Method;
 use shoal_model::Reference;
 
 use super::super::shell::Shell;
 use crate::client::{Query, documents, empty, segment};
-use crate::print::{self, PullProgress};
+use crate::print::{self, Progress};
 
 /// Pull an image from a registry.
 #[derive(Debug, Args)]
@@ -105,10 +104,5 @@ async fn send(shell: &Shell, path: &str, query: Query, image: &str, quiet: bool)
     let auth = shell.registry_auth(image)?;
     let headers = [("x-registry-auth", auth.as_str())];
     let response = shell.client.send(Method::POST, path, &query, empty(), &headers).await?;
-    let mut lines = documents(response);
-    let mut progress = PullProgress::new(quiet);
-    while let Some(line) = lines.next().await {
-        progress.take(&line?)?;
-    }
-    Ok(())
+    Progress::new(quiet).follow(documents(response), |_| ()).await
 }

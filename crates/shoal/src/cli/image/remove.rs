@@ -4,10 +4,10 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::confirm;
-use super::super::container::pruned;
-use super::super::shell::{Shell, each};
-use crate::client::{Filters, Query, segment};
+use super::super::shell::Shell;
+use super::super::verbs::{Image, Names, Object, PruneFlags, each, pruned};
+use crate::client::{Filters, Query};
+use crate::print::words::items;
 
 /// Remove images.
 #[derive(Debug, Args)]
@@ -18,18 +18,16 @@ pub(in crate::cli) struct Remove {
     /// Keep parents without names
     #[arg(long)]
     no_prune: bool,
-    /// Names or ids
-    #[arg(required = true)]
-    images: Vec<String>,
+    #[command(flatten)]
+    images: Names<Image>,
 }
 
 impl Remove {
     /// Removes them.
     pub(in crate::cli) async fn run(self, shell: &Shell) -> Result<()> {
         let query = Query::new().with_flag("force", self.force).with_flag("noprune", self.no_prune);
-        each(&self.images, async |name| {
-            let removed =
-                shell.client.delete(&format!("/images/{}", segment(name)), &query).await?;
+        each(&self.images.names, async |name| {
+            let removed = shell.client.delete(&Image::KIND.path(name), &query).await?;
             Ok(steps(&removed).join("\n"))
         })
         .await
@@ -41,7 +39,7 @@ fn steps(removed: &Value) -> Vec<String> {
         let word = |key: &str| Some(format!("{key}: {}", step.get(key)?.as_str()?));
         word("Untagged").or_else(|| word("Deleted"))
     };
-    removed.as_array().into_iter().flatten().filter_map(step).collect()
+    items(removed).filter_map(step).collect()
 }
 
 /// Remove images nobody uses.
@@ -50,12 +48,8 @@ pub(in crate::cli) struct Prune {
     /// Also those with names
     #[arg(short, long)]
     all: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    force: bool,
-    /// Only those that match: until=…, label=…
-    #[arg(long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
+    #[command(flatten)]
+    flags: PruneFlags<Image>,
 }
 
 impl Prune {
@@ -66,13 +60,9 @@ impl Prune {
         } else {
             "This will remove all dangling images."
         };
-        if !self.force && !confirm(question)? {
-            return Ok(());
-        }
-        let filters =
-            Filters::parse(&self.filter)?.with("dangling", if self.all { "false" } else { "true" });
-        let query = Query::new().with_filters(&filters);
-        let answer = shell.client.act("/images/prune", &query).await?;
+        let dangling = if self.all { "false" } else { "true" };
+        let filters = Filters::default().with("dangling", dangling);
+        let Some(answer) = self.flags.run(shell, question, filters).await? else { return Ok(()) };
         let removed: Vec<Value> =
             steps(&answer["ImagesDeleted"]).into_iter().map(|step| json!(step)).collect();
         pruned("Deleted Images:", &Value::Array(removed), &answer)

@@ -8,15 +8,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use futures_util::StreamExt;
 use http::Method;
+use serde_json::Value;
 use shoal_model::Reference;
 
 use super::super::shell::Shell;
-use crate::client::{Query, documents, empty, pieces, stream_body};
+use crate::client::{Query, copy, documents, empty, pieces, stream_body};
 use crate::print::words::text;
-use crate::print::{self, PullProgress};
-
-/// What is read from a file at once.
-const CHUNK: usize = 256 << 10;
+use crate::print::{self, Progress};
 
 /// Write images to an archive.
 #[derive(Debug, Args)]
@@ -84,12 +82,7 @@ impl Load {
         let body = stream_body(move |out| copy(reader, out));
         let response =
             shell.client.send(Method::POST, "/images/load", &query, body, &headers).await?;
-        let mut lines = documents(response);
-        let mut progress = PullProgress::new(false);
-        while let Some(line) = lines.next().await {
-            progress.take(&line?)?;
-        }
-        Ok(())
+        Progress::new(false).follow(documents(response), |_| ()).await
     }
 }
 
@@ -150,14 +143,9 @@ pub(in crate::cli) async fn import(
     let body = stream_body(write);
     let response =
         shell.client.send(Method::POST, "/images/create", &query, body, &headers).await?;
-    let mut lines = documents(response);
     let mut id = String::new();
-    let mut progress = PullProgress::new(true);
-    while let Some(line) = lines.next().await {
-        let line = line?;
-        progress.take(&line)?;
-        id = text(&line, "status").to_owned();
-    }
+    let last = |line: &Value| id = text(line, "status").to_owned();
+    Progress::new(true).follow(documents(response), last).await?;
     Ok(id)
 }
 
@@ -167,16 +155,6 @@ fn open(path: Option<&PathBuf>) -> Result<Box<dyn Read + Send>> {
         Some(path) => {
             let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
             Ok(Box::new(file))
-        }
-    }
-}
-
-fn copy(mut reader: impl Read, out: &mut dyn Write) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(()),
-            read => out.write_all(&buffer[..read])?,
         }
     }
 }

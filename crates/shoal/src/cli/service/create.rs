@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use http::Method;
 use serde_json::{Value, json};
 use shoal_model::Reference;
 
@@ -15,7 +14,7 @@ use super::progress;
 use super::spec::{apply, port, tidy};
 use crate::client::{Query, segment};
 use crate::print;
-use crate::print::words::text;
+use crate::print::words::{items, text};
 
 /// Make a service.
 #[derive(Debug, Args)]
@@ -23,11 +22,11 @@ use crate::print::words::text;
   shoal service create --name web --replicas 5 -p 8080:80 nginx
   shoal service create --name spider --network host registry.local:8003/spider:0.01
   shoal service create --name agent --mode global --constraint node.role==worker me/agent")]
-pub(super) struct Create {
-    /// Its name
+pub(in crate::cli) struct Create {
+    /// Name of the service
     #[arg(long)]
     name: Option<String>,
-    /// replicated or global
+    /// A number of tasks, or one on each node; until they end, or for ever
     #[arg(long, default_value = "replicated", value_parser = ["replicated", "global", "replicated-job", "global-job"])]
     mode: String,
     /// Set an environment variable, or pass ours on
@@ -187,7 +186,7 @@ pub(super) async fn send(
         headers.push(("x-registry-auth", auth.as_str()));
     }
     let answer = shell.client.post_with(path, &query, spec, &headers).await?;
-    for warning in answer["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for warning in items(&answer["Warnings"]).filter_map(Value::as_str) {
         print::talk(warning);
     }
     Ok(answer)
@@ -203,7 +202,7 @@ pub(super) async fn pin(shell: &Shell, spec: &mut Value, auth: &str) {
     }
     let path = format!("/distribution/{}/json", segment(&image));
     let headers = [("x-registry-auth", auth)];
-    let found = shell.client.document(Method::GET, &path, &Query::new(), &headers).await;
+    let found = shell.client.get_with(&path, &Query::new(), &headers).await;
     let digest = found.ok().and_then(|found| text(&found["Descriptor"], "digest").parse().ok());
     match digest {
         Some(digest) => {

@@ -1,39 +1,27 @@
-//! `shoal service ls` and `inspect`.
+//! `shoal service ls`.
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::shell::{Shell, inspect};
-use crate::client::{Filters, Query, segment};
-use crate::print::words::text;
-use crate::print::{Listing, column};
+use super::super::shell::Shell;
+use super::super::verbs::{ListFlags, Service, rows};
+use crate::print::column;
+use crate::print::words::{items, short, text};
 
 /// List services.
 #[derive(Debug, Args)]
-pub(super) struct List {
-    /// Only those that match: name=…, label=…, mode=…
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
-    /// json, table TEMPLATE, or a template
-    #[arg(long)]
-    format: Option<String>,
-    /// Ids only
-    #[arg(short, long)]
-    quiet: bool,
+pub(in crate::cli) struct List {
+    #[command(flatten)]
+    shown: ListFlags<Service>,
 }
 
 impl List {
     /// Lists them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        let query = Query::new().with("status", 1).with_filters(&Filters::parse(&self.filter)?);
+        let query = self.shown.query()?.with("status", 1);
         let services = shell.client.get("/services", &query).await?;
-        let mut rows: Vec<_> = services
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|service| row(service).as_object().cloned())
-            .collect();
+        let mut rows = rows(&services, fields);
         rows.sort_by(|one, other| one["Name"].as_str().cmp(&other["Name"].as_str()));
         let columns = vec![
             column("Short", "ID"),
@@ -43,11 +31,11 @@ impl List {
             column("Image", "IMAGE"),
             column("Ports", "PORTS"),
         ];
-        Listing { columns, rows, key: "ID" }.print(self.format.as_deref(), self.quiet)
+        self.shown.print(columns, rows, "ID")
     }
 }
 
-fn row(service: &Value) -> Value {
+fn fields(service: &Value) -> Value {
     let spec = &service["Spec"];
     let mode = spec["Mode"].as_object().and_then(|mode| mode.keys().next());
     let mode = match mode.map(String::as_str) {
@@ -60,7 +48,7 @@ fn row(service: &Value) -> Value {
     let id = text(service, "ID");
     json!({
         "ID": id,
-        "Short": id.chars().take(12).collect::<String>(),
+        "Short": short(id),
         "Name": text(spec, "Name"),
         "Mode": mode,
         "Replicas": format!("{}/{}", status["RunningTasks"], status["DesiredTasks"]),
@@ -85,26 +73,5 @@ fn ports(ports: &Value) -> String {
             None => format!("{target}/{protocol}"),
         }
     };
-    ports.as_array().into_iter().flatten().map(port).collect::<Vec<_>>().join(", ")
-}
-
-/// Show everything about services.
-#[derive(Debug, Args)]
-pub(super) struct Inspect {
-    /// json, or a template
-    #[arg(short, long)]
-    format: Option<String>,
-    /// The services
-    #[arg(required = true)]
-    services: Vec<String>,
-}
-
-impl Inspect {
-    /// Shows them.
-    pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        let get = async |name: &str| {
-            shell.client.get(&format!("/services/{}", segment(name)), &Query::new()).await
-        };
-        inspect(&self.services, self.format.as_deref(), get).await
-    }
+    items(ports).map(port).collect::<Vec<_>>().join(", ")
 }

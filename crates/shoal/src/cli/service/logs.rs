@@ -5,20 +5,19 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use clap::Args;
 use http::StatusCode;
-use serde_json::Value;
 
 use super::super::container::{Choice, read_logs};
 use super::super::shell::Shell;
-use crate::client::{Filters, Frame, Query, Refusal, Source, segment};
+use crate::client::{Frame, Query, Source, refused_with, segment};
 use crate::print;
-use crate::print::words::text;
+use crate::print::words::{items, short, text};
 
 /// Show what the tasks of a service, or one task, wrote.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shoal service logs -f --tail 20 spider            all tasks of a service
   shoal service logs x1b2c3d4e5f6                   one task")]
-pub(super) struct Logs {
+pub(in crate::cli) struct Logs {
     #[command(flatten)]
     choice: Choice,
     /// Do not cut ids
@@ -37,7 +36,7 @@ impl Logs {
         let path = format!("/services/{}", segment(&self.name));
         let (path, spec) = match shell.client.get(&path, &Query::new()).await {
             Ok(service) => (path, service["Spec"]["TaskTemplate"].clone()),
-            Err(error) if is_missing(&error) => {
+            Err(error) if refused_with(&error, StatusCode::NOT_FOUND) => {
                 let path = format!("/tasks/{}", segment(&self.name));
                 let task = shell
                     .client
@@ -69,10 +68,6 @@ impl Logs {
     }
 }
 
-fn is_missing(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.status == StatusCode::NOT_FOUND)
-}
-
 /// What tasks and nodes are called.
 #[derive(Debug, Default)]
 struct Names {
@@ -86,20 +81,18 @@ struct Names {
 impl Names {
     async fn read(shell: &Shell, whole: bool) -> Result<Self> {
         let mut names = Self { whole, ..Self::default() };
-        for node in list(&shell.client.get("/nodes", &Query::new()).await?) {
+        for node in items(&shell.client.get("/nodes", &Query::new()).await?) {
             names.nodes.insert(
                 text(node, "ID").to_owned(),
                 text(&node["Description"], "Hostname").to_owned(),
             );
         }
-        for service in list(&shell.client.get("/services", &Query::new()).await?) {
+        for service in items(&shell.client.get("/services", &Query::new()).await?) {
             names
                 .services
                 .insert(text(service, "ID").to_owned(), text(&service["Spec"], "Name").to_owned());
         }
-        let tasks =
-            shell.client.get("/tasks", &Query::new().with_filters(&Filters::default())).await?;
-        for task in list(&tasks) {
+        for task in items(&shell.client.get("/tasks", &Query::new()).await?) {
             names
                 .slots
                 .insert(text(task, "ID").to_owned(), task["Slot"].as_u64().unwrap_or_default());
@@ -141,18 +134,13 @@ impl Names {
         let named = |names: &BTreeMap<String, String>, id: &str| {
             names.get(id).cloned().unwrap_or(id.to_owned())
         };
-        let short: String =
-            if self.whole { task.to_owned() } else { task.chars().take(12).collect() };
+        let id = if self.whole { task.to_owned() } else { short(task) };
         let slot = match self.slots.get(task) {
             Some(slot) if *slot > 0 => slot.to_string(),
             _ => node.to_owned(),
         };
-        format!("{}.{slot}.{short}@{}", named(&self.services, service), named(&self.nodes, node))
+        format!("{}.{slot}.{id}@{}", named(&self.services, service), named(&self.nodes, node))
     }
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 fn split(data: &[u8]) -> (&[u8], &[u8]) {

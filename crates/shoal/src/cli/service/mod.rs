@@ -6,27 +6,22 @@ mod logs;
 mod options;
 mod progress;
 mod ps;
-mod remove;
 mod scale;
 mod spec;
 mod update;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::shell::Shell;
+use super::verbs::{Inspect, Names, Service};
+use crate::client::Query;
 
 pub(super) use ps::{TaskList, tasks};
 
-/// Services of the swarm.
-#[derive(Debug, Args)]
-pub(super) struct Group {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// The verbs of services.
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Verb {
     /// Make a service
     Create(Box<create::Create>),
     /// List services
@@ -35,7 +30,7 @@ enum Verb {
     /// Show the tasks of services
     Ps(ps::Ps),
     /// Show everything about services
-    Inspect(list::Inspect),
+    Inspect(Inspect<Service>),
     /// Change a service
     Update(Box<update::Update>),
     /// Return a service to what it was before
@@ -44,24 +39,24 @@ enum Verb {
     Scale(scale::Scale),
     /// Remove services
     #[command(visible_alias = "remove")]
-    Rm(remove::Remove),
+    Rm(Names<Service>),
     /// Show what the tasks of a service, or one task, wrote
     Logs(logs::Logs),
 }
 
-impl Group {
+impl Verb {
     /// Runs the verb.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
-        match self.verb {
-            Verb::Create(verb) => verb.run(shell).await,
-            Verb::Ls(verb) => verb.run(shell).await,
-            Verb::Ps(verb) => verb.run(shell).await,
-            Verb::Inspect(verb) => verb.run(shell).await,
-            Verb::Update(verb) => verb.run(shell).await,
-            Verb::Rollback(verb) => verb.run(shell).await,
-            Verb::Scale(verb) => verb.run(shell).await,
-            Verb::Rm(verb) => verb.run(shell).await,
-            Verb::Logs(verb) => verb.run(shell).await,
+        match self {
+            Self::Create(verb) => verb.run(shell).await,
+            Self::Ls(verb) => verb.run(shell).await,
+            Self::Ps(verb) => verb.run(shell).await,
+            Self::Inspect(verb) => verb.run(shell).await,
+            Self::Update(verb) => verb.run(shell).await,
+            Self::Rollback(verb) => verb.run(shell).await,
+            Self::Scale(verb) => verb.run(shell).await,
+            Self::Rm(services) => services.remove(shell, Query::new()).await,
+            Self::Logs(verb) => verb.run(shell).await,
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::shell::Shell;
 use crate::client::{Filters, Query};
 use crate::print;
-use crate::print::words::text;
+use crate::print::words::{items, text};
 
 /// How often the daemon is asked.
 const LOOK: Duration = Duration::from_millis(200);
@@ -109,7 +109,7 @@ async fn look(shell: &Shell, id: &str) -> Result<Look> {
 
 impl Look {
     fn read_tasks(&mut self, tasks: &Value) {
-        for task in tasks.as_array().into_iter().flatten() {
+        for task in items(tasks) {
             let (desired, state) = (text(task, "DesiredState"), text(&task["Status"], "State"));
             let over = matches!(
                 state,

@@ -6,41 +6,34 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::node::capital;
 use super::super::shell::Shell;
+use super::super::verbs::{ListFlags, Names, Service, Task, row};
 use super::list::without_digest;
 use crate::client::{Filters, Query};
-use crate::print::words::{ago, ellipsis, now, text};
-use crate::print::{Listing, column};
+use crate::clock::now;
+use crate::print::column;
+use crate::print::words::{ago, capital, ellipsis, items, short, text};
 
 /// The width of an error in the table.
 const ERROR_WIDTH: usize = 32;
 
 /// Show the tasks of services.
 #[derive(Debug, Args)]
-pub(super) struct Ps {
+pub(in crate::cli) struct Ps {
     #[command(flatten)]
     shown: TaskList,
-    /// The services
-    #[arg(required = true)]
-    services: Vec<String>,
+    #[command(flatten)]
+    services: Names<Service>,
 }
 
 /// How tasks are listed.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TaskList {
-    /// Only those that match: name=…, node=…, desired-state=running|shutdown
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    filter: Vec<String>,
-    /// json, table TEMPLATE, or a template
-    #[arg(long)]
-    format: Option<String>,
+    #[command(flatten)]
+    flags: ListFlags<Task>,
     /// Do not cut anything
     #[arg(long)]
     no_trunc: bool,
-    /// Ids only
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 impl Ps {
@@ -48,6 +41,7 @@ impl Ps {
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         let filters = self
             .services
+            .names
             .iter()
             .fold(Filters::default(), |filters, name| filters.with("service", name));
         tasks(shell, &self.shown, filters).await
@@ -63,7 +57,7 @@ pub(in crate::cli) async fn tasks(
     shown: &TaskList,
     mut filters: Filters,
 ) -> Result<()> {
-    filters.extend(Filters::parse(&shown.filter)?);
+    filters.extend(shown.flags.filters()?);
     let tasks = shell.client.get("/tasks", &Query::new().with_filters(&filters)).await?;
     let nodes = names(&shell.client.get("/nodes", &Query::new()).await?, |node| {
         text(&node["Description"], "Hostname")
@@ -71,7 +65,7 @@ pub(in crate::cli) async fn tasks(
     let services = names(&shell.client.get("/services", &Query::new()).await?, |service| {
         text(&service["Spec"], "Name")
     });
-    let mut tasks: Vec<&Value> = tasks.as_array().into_iter().flatten().collect();
+    let mut tasks: Vec<&Value> = items(&tasks).collect();
     tasks.sort_by_cached_key(|task| {
         let service = services.get(text(task, "ServiceID")).cloned().unwrap_or_default();
         // The newest of a slot first, those it replaced below it.
@@ -82,7 +76,7 @@ pub(in crate::cli) async fn tasks(
     for task in tasks {
         let name = name(task, &services);
         let shown_name = if name == before { format!(" \\_ {name}") } else { name.clone() };
-        rows.extend(row(task, &shown_name, &nodes, shown).as_object().cloned());
+        rows.push(row(fields(task, &shown_name, &nodes, shown.no_trunc)));
         before = name;
     }
     let columns = vec![
@@ -95,15 +89,11 @@ pub(in crate::cli) async fn tasks(
         column("Error", "ERROR"),
         column("Ports", "PORTS"),
     ];
-    Listing { columns, rows, key: "ID" }.print(shown.format.as_deref(), shown.quiet)
+    shown.flags.print(columns, rows, "ID")
 }
 
 fn names(list: &Value, name: impl Fn(&Value) -> &str) -> BTreeMap<String, String> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .map(|item| (text(item, "ID").to_owned(), name(item).to_owned()))
-        .collect()
+    items(list).map(|item| (text(item, "ID").to_owned(), name(item).to_owned())).collect()
 }
 
 fn name(task: &Value, services: &BTreeMap<String, String>) -> String {
@@ -115,18 +105,17 @@ fn name(task: &Value, services: &BTreeMap<String, String>) -> String {
     }
 }
 
-fn row(task: &Value, name: &str, nodes: &BTreeMap<String, String>, shown: &TaskList) -> Value {
+fn fields(task: &Value, name: &str, nodes: &BTreeMap<String, String>, whole: bool) -> Value {
     let id = text(task, "ID");
     let node = text(task, "NodeID");
     let status = &task["Status"];
     let error = text(status, "Err");
     let image = text(&task["Spec"]["ContainerSpec"], "Image");
-    let short = |text: &str| text.chars().take(12).collect::<String>();
     json!({
         "ID": id,
-        "Shown": if shown.no_trunc { id.to_owned() } else { short(id) },
+        "Shown": if whole { id.to_owned() } else { short(id) },
         "Name": name,
-        "Image": if shown.no_trunc { image.to_owned() } else { without_digest(image) },
+        "Image": if whole { image.to_owned() } else { without_digest(image) },
         "Node": nodes.get(node).map_or(node, String::as_str),
         "DesiredState": capital(text(task, "DesiredState")),
         "CurrentState": format!(
@@ -136,7 +125,7 @@ fn row(task: &Value, name: &str, nodes: &BTreeMap<String, String>, shown: &TaskL
         ),
         "Error": match error {
             "" => String::new(),
-            error if shown.no_trunc => format!("\"{error}\""),
+            error if whole => format!("\"{error}\""),
             error => format!("\"{}\"", ellipsis(error, ERROR_WIDTH)),
         },
         "Ports": ports(&status["PortStatus"]["Ports"]),
@@ -147,5 +136,5 @@ fn ports(ports: &Value) -> String {
     let port = |port: &Value| {
         format!("*:{}->{}/{}", port["PublishedPort"], port["TargetPort"], text(port, "Protocol"))
     };
-    ports.as_array().into_iter().flatten().map(port).collect::<Vec<_>>().join(",")
+    items(ports).map(port).collect::<Vec<_>>().join(",")
 }

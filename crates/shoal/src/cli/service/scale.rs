@@ -4,7 +4,8 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::shell::{Shell, each};
+use super::super::shell::Shell;
+use super::super::verbs::each;
 use super::create::send;
 use super::progress;
 use crate::client::{Query, segment};
@@ -16,7 +17,7 @@ use crate::print::words::text;
 #[command(after_help = "Examples:
   shoal service scale spider=500
   shoal service scale --detach web=3 worker=20")]
-pub(super) struct Scale {
+pub(in crate::cli) struct Scale {
     /// Do not wait until the services have converged
     #[arg(short, long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     detach: bool,

@@ -21,7 +21,7 @@ use crate::print::words::text;
   shoal service update --image registry.local:8003/spider:0.02 spider
   shoal service update --update-parallelism 10 --update-delay 1s --image web:2 web
   shoal service update --force web                  replace all tasks")]
-pub(super) struct Update {
+pub(in crate::cli) struct Update {
     /// Its image from now on
     #[arg(long)]
     image: Option<String>,
@@ -203,7 +203,7 @@ async fn finish(shell: &Shell, service: &Value, name: &str, options: &Options) -
 
 /// Return a service to what it was before.
 #[derive(Debug, Args)]
-pub(super) struct Rollback {
+pub(in crate::cli) struct Rollback {
     /// Do not wait until the service has converged
     #[arg(short, long)]
     detach: bool,
