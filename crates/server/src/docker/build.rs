@@ -1,7 +1,5 @@
 //! `POST /build`: the classic builder.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,12 +10,12 @@ use axum::routing::post;
 use futures_util::{Stream, StreamExt, stream};
 use http::HeaderMap;
 use serde_json::{Value, json};
-use shoal_build::{Build, BuildError, BuildRequest, Context, ContextLimits, Event, render};
-use shoal_image::Auth;
-use shoal_model::{Digest, Reference};
+use shoal_build::{Build, BuildRequest, Context, ContextLimits, render};
+use shoal_model::Reference;
 use tokio::sync::mpsc;
 
 use super::body;
+use super::builder::BuildAuth;
 use super::error::{ApiError, Result};
 use super::front::{App, Front, SharedFront};
 use super::images::read_platform;
@@ -28,21 +26,6 @@ use super::upload::Upload;
 
 /// Events of a build that may wait for a slow client; then the build waits.
 const EVENTS: usize = 256;
-
-/// Credentials for the registries a build pulls from, by registry.
-#[derive(Debug, Clone, Default)]
-pub struct BuildAuth(pub Vec<(String, Auth)>);
-
-/// Runs builds. Dropping the future cancels the build.
-pub trait Builder: Send + Sync + 'static {
-    /// Solves one build and tells what happens meanwhile.
-    fn solve(
-        &self,
-        build: Build,
-        auth: BuildAuth,
-        events: mpsc::Sender<Event>,
-    ) -> Pin<Box<dyn Future<Output = Result<Digest, BuildError>> + Send>>;
-}
 
 /// The routes of builds.
 pub(super) fn routes() -> Router<SharedFront> {

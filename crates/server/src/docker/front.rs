@@ -13,7 +13,7 @@ use shoal_node::Node;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::build::Builder;
+use super::builder::Builder;
 use super::error::{ApiError, Result};
 
 /// The parts of the daemon.

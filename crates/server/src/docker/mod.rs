@@ -7,6 +7,7 @@
 
 mod body;
 mod build;
+mod builder;
 mod containers;
 mod detach;
 mod documents;
@@ -42,7 +43,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
 use tower::ServiceExt;
 
-pub use build::{BuildAuth, Builder};
+pub use builder::{BuildAuth, Builder};
 pub use detach::{DEFAULT_DETACH_KEYS, DetachKeys, DetachKeysError, Input};
 pub use front::{About, Front};
 pub use registry_auth::parse_registry_auth;

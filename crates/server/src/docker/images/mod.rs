@@ -8,6 +8,7 @@ mod distribution;
 mod history;
 mod inspect;
 mod list;
+mod platform;
 mod pull;
 mod push;
 mod remove;
@@ -24,7 +25,7 @@ use shoal_model::Kind;
 
 pub(super) use list::read_bool;
 pub(super) use list::render as render_entry;
-pub(super) use pull::read_platform;
+pub(super) use platform::read_platform;
 
 use super::error::{ApiError, Result};
 use super::front::{App, SharedFront};

@@ -16,6 +16,7 @@ use super::super::front::{App, Front};
 use super::super::progress::{Queue, respond};
 use super::super::query::Query;
 use super::super::registry_auth;
+use super::platform::read_platform;
 use super::transfer;
 
 /// Pulls with `fromImage`, imports with `fromSrc`.
@@ -65,18 +66,6 @@ fn reference(image: &str, tag: Option<&str>) -> Result<Reference> {
         }
         Some(tag) => Ok(reference.with_tag(tag)?),
     }
-}
-
-/// Reads `linux/amd64`.
-///
-/// # Errors
-/// `Invalid` with Docker's text.
-pub(crate) fn read_platform(text: &str) -> Result<Platform> {
-    Platform::parse(text).ok_or_else(|| {
-        ApiError::invalid(format!(
-            "{text:?} is an invalid OS component of {text:?}: invalid platform"
-        ))
-    })
 }
 
 async fn pull_one(

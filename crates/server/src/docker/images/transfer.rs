@@ -18,7 +18,7 @@ use super::super::progress::{Queue, respond};
 use super::super::query::Query;
 use super::super::upload::Upload;
 use super::changes;
-use super::pull::read_platform;
+use super::platform::read_platform;
 use super::tag::target;
 
 /// What waits between the thread that writes an archive and its client.
