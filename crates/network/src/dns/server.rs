@@ -31,10 +31,17 @@ use super::{
 };
 use crate::firewall::redirect::redirect_dns;
 
-/// Queries of all containers that may be asked elsewhere at a time; what comes
-/// beyond is told to try later, at once.
+/// Queries of all containers that may be asked elsewhere at a time: each costs
+/// a socket and 64 KiB.
 const FORWARDS_MAX: usize = 512;
-/// Queries and connections of one container that may be open at a time.
+/// Of these, the queries of one container: resolvers that do not answer must
+/// cost the others nothing.
+const OWN_FORWARDS_MAX: usize = 32;
+/// How long a query waits for its turn to be asked elsewhere. The C library
+/// asks again after five seconds.
+const TURN_LIMIT: Duration = Duration::from_secs(2);
+/// Queries and connections of one container that may be open at a time, those
+/// that wait for their turn included.
 const OPEN_MAX: usize = 128;
 /// Largest query taken from a datagram.
 const QUERY_BYTES: usize = 4096;
@@ -120,6 +127,7 @@ impl Resolver {
             resolver: Arc::clone(self),
             scope: Arc::clone(&scope),
             udp: UdpSocket::from_std(sockets.udp)?,
+            forwards: Semaphore::new(OWN_FORWARDS_MAX),
             turn: AtomicUsize::new(0),
         };
         let tcp = TcpListener::from_std(sockets.tcp)?;
@@ -128,18 +136,6 @@ impl Resolver {
             token.run_until_cancelled(Arc::new(desk).run(tcp)).await;
         });
         Ok(Served { scope, _stop: stop.drop_guard() })
-    }
-
-    async fn forward(&self, query: &[u8], scope: &Scope, transport: Transport) -> Option<Vec<u8>> {
-        if !scope.forwards {
-            return None;
-        }
-        let _permit = self.forwards.try_acquire().ok()?;
-        let servers = match scope.servers.as_slice() {
-            [] => host_servers(&self.resolv_conf).await,
-            own => own.to_vec(),
-        };
-        forward::ask(query, &servers, transport).await
     }
 }
 
@@ -154,6 +150,7 @@ struct Desk {
     resolver: Arc<Resolver>,
     scope: Arc<RwLock<Scope>>,
     udp: UdpSocket,
+    forwards: Semaphore,
     turn: AtomicUsize,
 }
 
@@ -202,7 +199,7 @@ impl Desk {
         let scope = self.scope.read().unwrap_or_else(|e| e.into_inner()).clone();
         let answer = answer::answer(query, &scope.view, &self.resolver.names, transport, turn);
         let answer = match answer {
-            Answer::Forward => match self.resolver.forward(query, &scope, transport).await {
+            Answer::Forward => match self.forward(query, &scope, transport).await {
                 Some(reply) => Answer::Reply(reply),
                 None => answer::failure(query, transport),
             },
@@ -212,5 +209,24 @@ impl Desk {
             Answer::Reply(reply) => Some(reply),
             Answer::Forward | Answer::Ignore => None,
         }
+    }
+
+    /// Asks elsewhere, when it is this query's turn. The container's own turn
+    /// comes first: what waits for it takes no place from others.
+    async fn forward(&self, query: &[u8], scope: &Scope, transport: Transport) -> Option<Vec<u8>> {
+        if !scope.forwards {
+            return None;
+        }
+        let turn = async {
+            let own = self.forwards.acquire().await.ok()?;
+            let shared = self.resolver.forwards.acquire().await.ok()?;
+            Some((own, shared))
+        };
+        let _turn = timeout(TURN_LIMIT, turn).await.ok()??;
+        let servers = match scope.servers.as_slice() {
+            [] => host_servers(&self.resolver.resolv_conf).await,
+            own => own.to_vec(),
+        };
+        forward::ask(query, &servers, transport).await
     }
 }

@@ -50,6 +50,8 @@ pub(crate) enum Wanted {
 #[derive(Debug)]
 struct Job {
     wanted: Wanted,
+    /// It stays wanted when the kernel refuses.
+    settled: bool,
     done: oneshot::Sender<Result<()>>,
 }
 
@@ -57,7 +59,7 @@ impl Firewall {
     /// Starts the task. The first change puts `rules` in place, whatever was
     /// there before.
     pub(crate) fn start(nft: PathBuf, rules: Rules, tasks: &TaskTracker) -> Self {
-        let owner = RulesOwner { nft, rules, whole: true };
+        let owner = RulesOwner { nft, rules, whole: true, left_open: Vec::new() };
         let (jobs, queue) = mpsc::channel(QUEUE_LENGTH);
         let stop = CancellationToken::new();
         tasks.spawn(owner.run(queue, stop.clone()));
@@ -69,14 +71,26 @@ impl Firewall {
         self.stop.cancel();
     }
 
-    /// Makes a change and waits until the kernel has it.
+    /// Makes a change and waits until the kernel has it. What the kernel
+    /// refuses is not wanted any more.
     pub(crate) async fn change(&self, wanted: Wanted) -> Result<()> {
+        self.ask(wanted, false).await
+    }
+
+    /// Makes the rules follow what has happened already and cannot be taken
+    /// back (a container that is gone, say). What the kernel refuses stays
+    /// wanted, and comes with the next change that succeeds.
+    pub(crate) async fn follow(&self, wanted: Wanted) -> Result<()> {
+        self.ask(wanted, true).await
+    }
+
+    async fn ask(&self, wanted: Wanted, settled: bool) -> Result<()> {
         let closed = || NetworkError::Firewall {
             doing: "changing rules".into(),
             stderr: "networks are closed".into(),
         };
         let (done, answer) = oneshot::channel();
-        self.jobs.send(Job { wanted, done }).await.map_err(|_| closed())?;
+        self.jobs.send(Job { wanted, settled, done }).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 }
@@ -87,6 +101,8 @@ struct RulesOwner {
     rules: Rules,
     /// Only putting the whole table makes the kernel agree.
     whole: bool,
+    /// Ports that were to be closed in runs that failed.
+    left_open: Vec<PortRule>,
 }
 
 impl RulesOwner {
@@ -104,28 +120,25 @@ impl RulesOwner {
     /// One run for all; if that fails, one for each, so that only the guilty
     /// ones hear of it.
     async fn serve(&mut self, batch: Vec<Job>) {
-        let before = self.rules.clone();
-        let wanted: Vec<_> = batch.iter().map(|job| &job.wanted).collect();
-        let result = self.change(&wanted).await;
-        if batch.len() == 1 || result.is_ok() {
-            if result.is_err() {
-                self.rules = before;
-            }
-            let mut result = Some(result);
-            for job in batch {
-                // A caller that is gone has no use for the answer.
-                let _ = job.done.send(result.take().unwrap_or(Ok(())));
-            }
-            return;
-        }
-        self.rules = before;
-        for job in batch {
+        if let [_, _, ..] = batch[..] {
             let before = self.rules.clone();
-            let result = self.change(&[&job.wanted]).await;
-            if result.is_err() {
+            let wanted: Vec<_> = batch.iter().map(|job| &job.wanted).collect();
+            if self.change(&wanted).await.is_ok() {
+                for job in batch {
+                    // A caller that is gone has no use for the answer.
+                    let _ = job.done.send(Ok(()));
+                }
+                return;
+            }
+            self.rules = before;
+        }
+        for Job { wanted, settled, done } in batch {
+            let before = self.rules.clone();
+            let result = self.change(&[&wanted]).await;
+            if result.is_err() && !settled {
                 self.rules = before;
             }
-            let _ = job.done.send(result);
+            let _ = done.send(result);
         }
     }
 
@@ -159,8 +172,11 @@ impl RulesOwner {
         };
         let open = difference(&self.rules.ports, &before);
         let close = difference(&before, &self.rules.ports);
-        self.commit(&open, &close).await?;
-        forget_flows([open, close].concat()).await;
+        if let Err(error) = self.commit(&open, &close).await {
+            self.left_open.extend(close);
+            return Err(error);
+        }
+        forget_flows([open, close, std::mem::take(&mut self.left_open)].concat()).await;
         Ok(())
     }
 

@@ -5,33 +5,64 @@ use std::sync::Arc;
 use shoal_model::ContainerId;
 use shoal_sys::netns;
 
-use super::{Networks, release, sandbox, state::Placed};
+use super::{Networks, sandbox, state::Placed};
 use crate::{NetworkError, Result, firewall::apply::Wanted, state::SandboxState};
 
+/// The container runs, whatever fails here: it keeps its links and addresses,
+/// and what cannot be had again is left out.
 pub(super) async fn adopt(
     networks: &Arc<Networks>,
     container: &ContainerId,
     pid: u32,
     saved: SandboxState,
 ) -> Result<()> {
-    place(networks, container, &saved)?;
-    let furnished = furnish(networks, container, pid, &saved).await;
-    if furnished.is_err()
-        && let Err(second) = release::release(networks, container).await
-    {
-        tracing::warn!(error = %second, container = container.short(), "adoption not undone");
+    let mut failures = Failures { container, first: None };
+    let mut state = place(networks, &mut failures, saved)?;
+    if !state.host {
+        hold_ports(networks, &mut failures, &mut state);
+        match furnish(networks, container, pid, &state).await {
+            Ok(()) => {}
+            Err(error) => failures.add(error),
+        }
+        state.endpoints.iter().for_each(|e| networks.publish_names(container, e));
+        let rules = Wanted::Adopted(state.port_rules());
+        if let Err(error) = networks.firewall.change(rules).await {
+            failures.add(error);
+        }
     }
-    furnished
+    failures.first.map_or(Ok(()), Err)
 }
 
-/// Writes the container down with the addresses it has.
-fn place(networks: &Networks, container: &ContainerId, saved: &SandboxState) -> Result<()> {
+/// What went wrong; the caller hears of the first.
+struct Failures<'a> {
+    container: &'a ContainerId,
+    first: Option<NetworkError>,
+}
+
+impl Failures<'_> {
+    fn add(&mut self, error: NetworkError) {
+        if self.first.is_none() {
+            self.first = Some(error);
+        } else {
+            tracing::warn!(%error, container = self.container.short(), "also not taken over");
+        }
+    }
+}
+
+/// Writes the container down with the addresses it has. An address that is
+/// somebody else's by now is not the container's to give back.
+fn place(
+    networks: &Networks,
+    failures: &mut Failures<'_>,
+    mut saved: SandboxState,
+) -> Result<SandboxState> {
     let mut state = networks.lock();
+    let container = failures.container;
     if state.sandboxes.contains_key(container) {
         let text = format!("container {} has a network sandbox already", container.short());
         return Err(NetworkError::Conflict(text));
     }
-    for (index, endpoint) in saved.endpoints.iter().enumerate() {
+    saved.endpoints.retain(|endpoint| {
         let taken = match state.networks.get_mut(&endpoint.network) {
             None => Err(NetworkError::NotFound(endpoint.network_name.clone())),
             Some(live) => match &mut live.bridge {
@@ -41,43 +72,50 @@ fn place(networks: &Networks, container: &ContainerId, saved: &SandboxState) -> 
                 None => Ok(()),
             },
         };
-        if let Err(error) = taken {
-            saved.endpoints[..index].iter().for_each(|e| state.free(&e.network, e.ipv4));
-            return Err(error);
-        }
-    }
+        let kept = taken.is_ok();
+        taken.unwrap_or_else(|error| failures.add(error));
+        kept
+    });
     let placed = Placed { state: saved.clone(), ..Placed::default() };
     state.sandboxes.insert(container.clone(), placed);
-    Ok(())
+    Ok(saved)
+}
+
+/// Holds the published ports again. One that another container has is not this
+/// one's any more.
+fn hold_ports(networks: &Networks, failures: &mut Failures<'_>, state: &mut SandboxState) {
+    let publisher = state.publisher().map(|e| e.endpoint_id.clone()).unwrap_or_default();
+    let mut held = Vec::new();
+    state.ports.retain(|bound| match networks.ports.restore(*bound) {
+        Ok(reservation) => {
+            held.push(reservation);
+            true
+        }
+        Err(cause) => {
+            let (endpoint, endpoint_id) = (state.name.clone(), publisher.clone());
+            failures.add(NetworkError::Publish { endpoint, endpoint_id, cause });
+            false
+        }
+    });
+    if let Some(placed) = networks.lock().sandboxes.get_mut(failures.container) {
+        placed.state.ports.clone_from(&state.ports);
+        placed.ports = held;
+    }
 }
 
 async fn furnish(
     networks: &Arc<Networks>,
     container: &ContainerId,
     pid: u32,
-    saved: &SandboxState,
+    state: &SandboxState,
 ) -> Result<()> {
-    if saved.host {
-        return Ok(());
-    }
     let namespace = netns::of_process(pid)
         .map_err(|e| NetworkError::system(format!("open the namespace of process {pid}"), e))?;
     sandbox::keep_namespace(networks, container, namespace)?;
-    for bound in &saved.ports {
-        let held = networks.ports.restore(*bound).map_err(|cause| NetworkError::Publish {
-            endpoint: saved.name.clone(),
-            endpoint_id: saved.publisher().map(|e| e.endpoint_id.clone()).unwrap_or_default(),
-            cause,
-        })?;
-        if let Some(placed) = networks.lock().sandboxes.get_mut(container) {
-            placed.ports.push(held);
-        }
-    }
-    if saved.embedded_dns {
+    if state.embedded_dns {
         let namespace = networks.namespace(container)?;
         let opened = networks.in_namespace(namespace, |kernel, fd| kernel.open_sockets(fd));
-        sandbox::serve_names(networks, container, saved, opened.await?)?;
+        sandbox::serve_names(networks, container, state, opened.await?)?;
     }
-    saved.endpoints.iter().for_each(|e| networks.publish_names(container, e));
-    networks.firewall.change(Wanted::Adopted(saved.port_rules())).await
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shoal_model::ContainerId;
 
-use super::Networks;
+use super::{Networks, linger::Lingering};
 use crate::{
     NetworkError, Result,
     dns::names::Owner,
@@ -25,14 +25,18 @@ pub(super) async fn disconnect(
     networks.names.remove(&endpoint.network, &Owner::Container(container.clone()));
     networks.refresh_scope(container, &now);
     let change = Wanted::Ports { open: now.port_rules(), close: before.port_rules() };
-    let rules = networks.firewall.change(change).await;
+    let rules = networks.firewall.follow(change).await;
     let links = unlink(networks, container, &before, &now, &endpoint).await;
 
-    let mut state = networks.lock();
-    if let Some(placed) = state.sandboxes.get_mut(container) {
+    if let Some(placed) = networks.lock().sandboxes.get_mut(container) {
         placed.state.endpoints = now.endpoints;
     }
-    state.free(&endpoint.network, endpoint.ipv4);
+    let addresses = vec![(endpoint.network, endpoint.ipv4)];
+    let lingering = Lingering { addresses, ..Lingering::default() };
+    match &rules {
+        Ok(()) => lingering.free(networks),
+        Err(_) => lingering.free_when_closed(networks),
+    }
     rules.and(links)
 }
 

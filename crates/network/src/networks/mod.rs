@@ -12,6 +12,7 @@ mod create;
 mod disconnect;
 mod inspect;
 mod kernel;
+mod linger;
 mod open;
 mod pool;
 mod release;
@@ -180,7 +181,8 @@ impl Networks {
     /// namespace (ignored for `host`).
     ///
     /// # Errors
-    /// The process or a network is gone.
+    /// The process or a network is gone, or a port is somebody else's. The
+    /// container runs on, so whatever can be taken over is.
     pub async fn adopt(
         self: &Arc<Self>,
         container: &ContainerId,
@@ -196,7 +198,8 @@ impl Networks {
     }
 
     /// Ends a container's place: ports closed, names and addresses free. Goes
-    /// on past errors. A container without a sandbox is fine.
+    /// on past errors; ports that cannot be closed are closed later, and are
+    /// free then. A container without a sandbox is fine.
     ///
     /// # Errors
     /// The first failure, after everything was tried.

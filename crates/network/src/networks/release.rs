@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shoal_model::ContainerId;
 
-use super::Networks;
+use super::{Networks, linger::Lingering};
 use crate::{Result, dns::names::Owner, firewall::apply::Wanted};
 
 pub(super) async fn release(networks: &Arc<Networks>, container: &ContainerId) -> Result<()> {
@@ -27,15 +27,19 @@ pub(super) async fn release(networks: &Arc<Networks>, container: &ContainerId) -
     let rules = state.port_rules();
     let mut result = Ok(());
     if !rules.is_empty() {
-        result = networks.firewall.change(Wanted::Ports { open: Vec::new(), close: rules }).await;
+        result = networks.firewall.follow(Wanted::Ports { open: Vec::new(), close: rules }).await;
     }
-    // Only now may somebody else have ports and addresses.
     let links = state.endpoints.iter().filter(|e| !e.host_link.is_empty());
     networks.pool.sweep_later(links.map(|e| e.host_link.clone()).collect());
-    let mut tables = networks.lock();
-    tables.sandboxes.remove(container);
-    for endpoint in &state.endpoints {
-        tables.free(&endpoint.network, endpoint.ipv4);
+    let ports = networks.lock().sandboxes.remove(container).map(|placed| placed.ports);
+    let lingering = Lingering {
+        ports: ports.unwrap_or_default(),
+        addresses: state.endpoints.into_iter().map(|e| (e.network, e.ipv4)).collect(),
+    };
+    // Only now may somebody else have ports and addresses.
+    match &result {
+        Ok(()) => lingering.free(networks),
+        Err(_) => lingering.free_when_closed(networks),
     }
     result
 }

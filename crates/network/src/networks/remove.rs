@@ -10,18 +10,27 @@ pub(super) async fn remove(networks: &Arc<Networks>, name_or_id: &str) -> Result
     let _turn = networks.changing.lock().await;
     let network = close(&mut networks.lock(), name_or_id)?;
     let unmade = unmake(networks, &network).await;
-    let mut state = networks.lock();
     match &unmade {
         Ok(()) => {
-            state.networks.remove(&network.id);
+            networks.lock().networks.remove(&network.id);
         }
-        Err(_) => {
-            if let Some(live) = state.networks.get_mut(&network.id) {
-                live.leaving = false;
-            }
-        }
+        Err(_) => reopen(networks, &network).await,
     }
     unmade.map(|()| network)
+}
+
+/// The network stays, and must be guarded as before.
+async fn reopen(networks: &Networks, network: &Network) {
+    let rules = {
+        let mut state = networks.lock();
+        if let Some(live) = state.networks.get_mut(&network.id) {
+            live.leaving = false;
+        }
+        state.bridge_rules()
+    };
+    if let Err(error) = networks.firewall.follow(Wanted::Bridges(rules)).await {
+        tracing::warn!(%error, network = network.id.short(), "rules of the network not put back");
+    }
 }
 
 /// Lets nobody join any more, if nobody is in it.

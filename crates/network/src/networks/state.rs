@@ -1,7 +1,8 @@
 //! The tables: which networks there are, which containers are in them.
 //!
 //! Invariant: an address is taken in a network's allocator exactly while an
-//! endpoint in `sandboxes`, or a ready namespace of the pool, has it.
+//! endpoint in `sandboxes`, a ready namespace of the pool, or a rule of the
+//! firewall that could not be removed yet, has it.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -6,7 +6,7 @@ use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -148,14 +148,23 @@ impl Node {
 
     /// The daemon ends and another one starts; containers run on.
     pub(super) async fn restart(&mut self, containers: &[&Container]) {
+        for adopted in self.restart_with(containers).await {
+            adopted.unwrap();
+        }
+    }
+
+    /// As [`Node::restart`], with the answer for each container.
+    pub(super) async fn restart_with(&mut self, containers: &[&Container]) -> Vec<Result<()>> {
         self.networks.close().await;
         self.networks = Networks::open(self.directory.path(), self.config.clone()).await.unwrap();
+        let mut adopted = Vec::new();
         for container in containers {
             let process = Process::start(container.namespace.as_fd());
             let saved = container.state.clone();
-            self.networks.adopt(&container.id, process.pid(), saved).await.unwrap();
+            adopted.push(self.networks.adopt(&container.id, process.pid(), saved).await);
         }
         self.networks.warm().await.unwrap();
+        adopted
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -365,6 +374,39 @@ pub(super) fn filter_bridges(on: bool) {
             eprintln!("skipped: no br_netfilter in this kernel");
         }
         other => other.unwrap(),
+    }
+}
+
+/// An `nft` that refuses everything as long as it is told to.
+pub(super) struct BusyNft(tempfile::TempDir);
+
+impl BusyNft {
+    pub(super) fn new() -> Self {
+        let this = Self(tempfile::tempdir().unwrap());
+        let script = format!(
+            "#!/bin/sh\nif [ -e {} ]; then echo 'Device or resource busy' >&2; exit 1; fi\n\
+             exec nft \"$@\"\n",
+            this.flag().display()
+        );
+        std::fs::write(this.program(), script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(this.program(), mode).unwrap();
+        this
+    }
+
+    pub(super) fn program(&self) -> PathBuf {
+        self.0.path().join("nft")
+    }
+
+    pub(super) fn refuse(&self, on: bool) {
+        match on {
+            true => std::fs::write(self.flag(), "").unwrap(),
+            false => std::fs::remove_file(self.flag()).unwrap(),
+        }
+    }
+
+    fn flag(&self) -> PathBuf {
+        self.0.path().join("busy")
     }
 }
 

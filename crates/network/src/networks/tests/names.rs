@@ -192,3 +192,78 @@ fn a_container_can_be_a_name_server_itself() {
         ask(Some(b.namespace.as_fd()), (a.ip(), 53));
     });
 }
+
+/// Sends a query and does not wait for its answer.
+fn ask_without_waiting(container: &Container, count: u16) -> Vec<UdpSocket> {
+    let ask = || {
+        let sockets = (0..count).map(|_| {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            socket.set_read_timeout(Some(LIMIT)).unwrap();
+            socket.connect("127.0.0.11:53").unwrap();
+            socket.send(&query("example.org.", RecordType::A).to_vec().unwrap()).unwrap();
+            socket
+        });
+        sockets.collect()
+    };
+    netns::enter(container.namespace.as_fd(), ask).unwrap()
+}
+
+/// A name server that takes its time and then answers that there is no error.
+fn slow_upstream(at: BorrowedFd<'_>, count: usize) -> std::thread::JoinHandle<()> {
+    let socket = netns::enter(at, || UdpSocket::bind((NEIGHBOUR, 53)).unwrap()).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    std::thread::spawn(move || {
+        std::thread::scope(|scope| {
+            for _ in 0..count {
+                let mut buffer = [0; 512];
+                let (length, from) = socket.recv_from(&mut buffer).unwrap();
+                let query = Message::from_vec(&buffer[..length]).unwrap();
+                let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+                answer.add_queries(query.queries);
+                let (socket, bytes) = (&socket, answer.to_vec().unwrap());
+                scope.spawn(move || {
+                    std::thread::sleep(Duration::from_millis(100));
+                    socket.send_to(&bytes, from).unwrap();
+                });
+            }
+        });
+    })
+}
+
+#[test]
+fn containers_that_ask_too_much_starve_nobody() {
+    let (file, config) = no_upstream();
+    std::fs::write(file.path(), format!("nameserver {NEIGHBOUR}\n")).unwrap();
+    on_a_node_with(config, async |node| {
+        node.network("web", |_| ()).await;
+        let _silent = netns::enter(node.neighbour.as_fd(), || {
+            output("ip", &["address", "add", "10.99.0.3/24", "dev", "eth0"]);
+            UdpSocket::bind("10.99.0.3:53").unwrap()
+        })
+        .unwrap();
+        let mut waiting = Vec::new();
+        for name in ["greedy1", "greedy2", "greedy3", "greedy4"] {
+            let mut asked = request(name, &["web"], &[]);
+            asked.dns.servers = vec!["10.99.0.3".parse().unwrap()];
+            let greedy = node.try_container(name, asked).await.unwrap();
+            waiting.push(ask_without_waiting(&greedy, 128));
+        }
+        let modest = node.container("modest", &["web"], &[]).await;
+        // More than one container's share: they wait for each other.
+        let upstream = slow_upstream(node.neighbour.as_fd(), 80);
+        let answered = tokio::task::spawn_blocking(move || {
+            let sockets = ask_without_waiting(&modest, 80);
+            sockets
+                .iter()
+                .filter(|socket| {
+                    let mut buffer = [0; 512];
+                    let length = socket.recv(&mut buffer).unwrap();
+                    let answer = Message::from_vec(&buffer[..length]).unwrap();
+                    answer.metadata.response_code == ResponseCode::NoError
+                })
+                .count()
+        });
+        assert_eq!(answered.await.unwrap(), 80);
+        upstream.join().unwrap();
+    });
+}

@@ -187,6 +187,90 @@ fn rules_come_back_when_somebody_flushed_them() {
 }
 
 #[test]
+fn a_port_that_cannot_be_closed_leads_to_nobody_else() {
+    let nft = BusyNft::new();
+    let config = NetworkConfig { nft: nft.program(), pool_size: 0, ..NetworkConfig::default() };
+    on_a_node_with(config, async |node| {
+        node.network("web", |request| request.ipam = subnet("10.7.0.0/24")).await;
+        let first = node.container("first", &["web"], &[publish(8003)]).await;
+        let next = |name| {
+            let mut asked = request(name, &["web"], &[]);
+            asked.endpoints[0].ipv4 = Some(first.ip());
+            asked
+        };
+        nft.refuse(true);
+        let error = node.networks.release(&first.id).await.unwrap_err();
+        assert!(error.to_string().ends_with("Device or resource busy"), "{error}");
+        // The rule is there; nobody may have the address it leads to.
+        assert!(node.networks.state(&first.id).is_none());
+        let Err(error) = node.try_container("second", next("second")).await else { panic!() };
+        assert_eq!(error.to_string(), "Address already in use");
+        nft.refuse(false);
+        // It is tried again, without anybody asking.
+        let ports = || output("nft", &["list", "map", "ip", "shoal", "ports"]);
+        eventually("the port is closed", || !ports().contains("tcp . 8003"));
+        let free = || {
+            node.networks.lock().networks.values().any(|live| {
+                let mut addresses = live.bridge.clone().map(|(_, addresses)| addresses);
+                addresses.as_mut().is_some_and(|a| a.exactly(first.ip()).is_ok())
+            })
+        };
+        eventually("the address is free", free);
+        let second = node.try_container("second", next("second")).await.unwrap();
+        let _server = Server::start(second.namespace.as_fd(), 80);
+        ask(None, (second.ip(), 80));
+        assert_closed(Some(node.neighbour.as_fd()), (NODE, 8003));
+        let third = node.container("third", &["web"], &[publish(8003)]).await;
+        let _server = Server::start(third.namespace.as_fd(), 80);
+        ask(Some(node.neighbour.as_fd()), (NODE, 8003));
+    });
+}
+
+#[test]
+fn a_close_that_failed_comes_with_the_next_change() {
+    let nft = BusyNft::new();
+    let config = NetworkConfig { nft: nft.program(), pool_size: 0, ..NetworkConfig::default() };
+    on_a_node_with(config, async |node| {
+        node.network("web", |_| ()).await;
+        let a = node.container("a1", &["web"], &[publish(8003)]).await;
+        let b = node.container("b1", &["web"], &[publish(8004)]).await;
+        let _b = Server::start(b.namespace.as_fd(), 80);
+        nft.refuse(true);
+        node.networks.disconnect(&a.id, "web").await.unwrap_err();
+        let Err(error) = node.try_container("c1", request("c1", &["web"], &[publish(8005)])).await
+        else {
+            panic!()
+        };
+        assert!(error.to_string().ends_with("Device or resource busy"), "{error}");
+        nft.refuse(false);
+        node.container("d1", &["web"], &[publish(8006)]).await;
+        let ports = output("nft", &["list", "map", "ip", "shoal", "ports"]);
+        let open: Vec<_> =
+            [8003, 8004, 8005, 8006].map(|port| ports.contains(&format!("tcp . {port}"))).into();
+        assert_eq!(open, [false, true, false, true], "{ports}");
+        ask(Some(node.neighbour.as_fd()), (NODE, 8004));
+    });
+}
+
+#[test]
+fn a_network_that_cannot_be_removed_stays_guarded() {
+    let nft = BusyNft::new();
+    let config = NetworkConfig { nft: nft.program(), pool_size: 0, ..NetworkConfig::default() };
+    on_a_node_with(config, async |node| {
+        node.network("web", |_| ()).await;
+        let link = format!("br-{}", node.networks.inspect("web").unwrap().network.id.short());
+        nft.refuse(true);
+        node.networks.remove("web").await.unwrap_err();
+        nft.refuse(false);
+        node.container("a1", &["web"], &[publish(8003)]).await;
+        let bridges = output("nft", &["list", "set", "ip", "shoal", "bridges"]);
+        assert!(bridges.contains(&link), "{bridges}");
+        node.networks.release(&container_id("a1")).await.unwrap();
+        node.networks.remove("web").await.unwrap();
+    });
+}
+
+#[test]
 fn many_at_once() {
     let config = NetworkConfig { pool_size: 4, ..NetworkConfig::default() };
     on_a_node_with(config, async |node| {

@@ -4,6 +4,7 @@ use std::{net::Ipv4Addr, os::fd::AsFd};
 
 use super::harness::*;
 use crate::NetworkConfig;
+use shoal_model::Classify as _;
 
 #[test]
 fn running_containers_are_found_again() {
@@ -38,6 +39,64 @@ fn running_containers_are_found_again() {
         node.networks.release(&a.id).await.unwrap();
         assert_closed(Some(node.neighbour.as_fd()), (NODE, 8003));
         ask(Some(node.neighbour.as_fd()), (NODE, 8004));
+    });
+}
+
+#[test]
+fn a_port_that_cannot_be_had_again_costs_only_itself() {
+    on_a_node(async |node| {
+        node.network("web", |_| ()).await;
+        let a = node.container("a1", &["bridge"], &[publish(8003)]).await;
+        let mut b = node.container("b1", &["web"], &[publish(8004)]).await;
+        let _a = Server::start(a.namespace.as_fd(), 80);
+        let _b = Server::start(b.namespace.as_fd(), 80);
+        let endpoints = b.state.endpoints.clone();
+        // As if it had been given to another container meanwhile.
+        b.state.ports.insert(0, a.state.ports[0]);
+
+        let adopted = node.restart_with(&[&a, &b]).await;
+        let error = adopted[1].as_ref().unwrap_err().chain();
+        assert!(error.ends_with("Bind for 0.0.0.0:8003 failed: port is already allocated"));
+        adopted[0].as_ref().unwrap();
+        let state = node.networks.state(&b.id).unwrap();
+        assert_eq!((&state.endpoints, state.ports.len()), (&endpoints, 1));
+        let neighbour = Some(node.neighbour.as_fd());
+        assert_eq!(ask(neighbour, (NODE, 8003)), NEIGHBOUR.to_string());
+        ask(neighbour, (NODE, 8004));
+        assert_eq!(super::names::lookup(&b, "b1"), [b.ip()]);
+        assert!(output("ip", &["-o", "link"]).contains(&endpoints[0].host_link));
+        node.networks.release(&b.id).await.unwrap();
+        assert_closed(neighbour, (NODE, 8004));
+        ask(neighbour, (NODE, 8003));
+    });
+}
+
+#[test]
+fn an_adoption_that_fails_keeps_the_address() {
+    on_a_node(async |node| {
+        let mut web = node.container("web", &["bridge"], &[publish(8003)]).await;
+        let _web = Server::start(web.namespace.as_fd(), 80);
+        let saved = web.state.clone();
+        // A network that is lost is left out.
+        let mut lost = web.state.endpoints[0].clone();
+        lost.network = shoal_model::NetworkId::from_bytes([9; 32]);
+        lost.network_name = "lost".into();
+        web.state.endpoints.push(lost);
+        let adopted = node.restart_with(&[&web]).await;
+        assert_eq!(adopted[0].as_ref().unwrap_err().to_string(), "network lost not found");
+        assert_eq!(node.networks.state(&web.id).unwrap(), saved);
+        ask(Some(node.neighbour.as_fd()), (NODE, 8003));
+
+        // Nobody knows the process: the container may still run.
+        node.networks.close().await;
+        let opened = crate::Networks::open(node.root(), NetworkConfig::default()).await.unwrap();
+        opened.adopt(&web.id, u32::MAX, saved.clone()).await.unwrap_err();
+        opened.warm().await.unwrap();
+        assert_eq!(opened.state(&web.id).unwrap(), saved);
+        ask(Some(node.neighbour.as_fd()), (NODE, 8003));
+        opened.release(&web.id).await.unwrap();
+        assert_closed(Some(node.neighbour.as_fd()), (NODE, 8003));
+        opened.close().await;
     });
 }
 
