@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use shoal_image::{Image, Lease};
@@ -19,7 +20,7 @@ use super::{Containers, check, is_durable, merge, mounts, names};
 use crate::clock;
 use crate::domain::{
     ContainerConfig, CreateContainer, Created, EndpointOptions, HostConfig, Mount, MountError,
-    MountKind, MountPoint, NetworkMode, RootfsSource, UtsMode,
+    MountKind, MountPoint, NetworkMode, RootfsSource, UtsMode, Volume,
 };
 use crate::error::ContainerError;
 use crate::node::blocking;
@@ -185,8 +186,13 @@ impl Containers {
         .await
         .map_err(failed)?;
         for planned in planned {
-            let point = self.make_mount_point(record, planned).await?;
-            record.mounts.push(point);
+            let fresh = self.make_mount_point(record, planned).await?;
+            // Known before it is filled: if that fails, its volume is unmade, too.
+            let destination = fresh.point.mount.destination.clone();
+            record.mounts.push(fresh.point);
+            if let Some(volume) = fresh.to_fill {
+                self.volumes.fill(&volume, &record.rootfs, &destination).await?;
+            }
         }
         let (node, kept) = (self.node.clone(), record.clone());
         blocking(move || node.paths.write_record(&kept, is_durable(&kept)))
@@ -198,9 +204,10 @@ impl Containers {
         &self,
         record: &Record,
         planned: mounts::Planned,
-    ) -> Result<MountPoint, ContainerError> {
+    ) -> Result<FreshMount, ContainerError> {
         let mounts::Planned { mut mount, from_mounts } = planned;
         let mut anonymous = false;
+        let mut to_fill = None;
         let source = match &mut mount.kind {
             MountKind::Tmpfs(_) => Default::default(),
             MountKind::Bind { source, .. } => source.clone().into(),
@@ -213,15 +220,13 @@ impl Containers {
                     options: options.clone(),
                 };
                 let volume = self.volumes.make_for(request, &record.id).await?;
-                if *copy_up {
-                    let content = self.volumes.fill(&volume, &record.rootfs, &mount.destination);
-                    content.await?;
-                }
                 *name = Some(volume.name.clone());
-                volume.mountpoint
+                let source = volume.mountpoint.clone();
+                to_fill = copy_up.then_some(volume);
+                source
             }
         };
-        Ok(MountPoint { mount, source, anonymous, from_mounts })
+        Ok(FreshMount { point: MountPoint { mount, source, anonymous, from_mounts }, to_fill })
     }
 
     /// Removes what was made of a container that will not be.
@@ -241,6 +246,13 @@ impl Containers {
             tracing::error!(%error, "cannot remove the directory of a container never made");
         }
     }
+}
+
+/// A mount whose source is there.
+struct FreshMount {
+    point: MountPoint,
+    /// The volume that begins with what the image has at this place.
+    to_fill: Option<Volume>,
 }
 
 /// The networks of a container by name, the one of its mode among them.
@@ -277,10 +289,23 @@ pub(crate) fn node_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Removes a directory and all below it; one that is not there is fine.
-pub(crate) fn remove_tree(path: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+/// Removes a directory and all below it, or whatever else has its name; what is not there is
+/// fine.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    let removed = match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs::remove_file(path),
+        other => other,
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Removes what is no container's or volume's. What cannot be removed (an immutable file, a
+/// mount) is said, and is in nobody's way.
+pub(crate) fn remove_rubbish(path: &Path) {
+    if let Err(error) = remove_tree(path) {
+        tracing::warn!(path = %path.display(), %error, "cannot remove what nothing belongs to");
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `volume.json` | what it is; without it the directory is rubbish of a crash |
 //! | `_data` | its content |
+//! | `_filling`, `_filled` | while it is filled from an image: see [`copy_up`] |
 //!
 //! Who uses a volume is known by reference: containers hold the volumes they mount.
 //! Nothing here knows what a container is.

@@ -5,11 +5,13 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::copy_up;
 use crate::container::record::{read_json, write_json};
+use crate::container::remove_rubbish;
 use crate::domain::Volume;
 
 /// What a volume's content is in.
-const DATA: &str = "_data";
+pub(super) const DATA: &str = "_data";
 /// What a volume is.
 const RECORD: &str = "volume.json";
 
@@ -27,19 +29,34 @@ impl VolumeFiles {
         Ok(VolumeFiles { dir })
     }
 
-    /// The directory a volume's content is in.
-    pub(super) fn data(&self, name: &str) -> PathBuf {
-        self.dir.join(name).join(DATA)
+    /// The directory of a volume.
+    pub(super) fn dir(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 
-    /// All volumes; what is none is removed.
+    /// The directory a volume's content is in.
+    pub(super) fn data(&self, name: &str) -> PathBuf {
+        self.dir(name).join(DATA)
+    }
+
+    /// All volumes; what is none is removed, and what was being filled is settled.
     pub(super) fn read_all(&self) -> io::Result<Vec<Volume>> {
         let mut volumes = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
-            let path = entry?.path();
+            let entry = entry?;
+            let path = entry.path();
+            if !entry.file_type()?.is_dir() {
+                remove_rubbish(&path);
+                continue;
+            }
             match read_json::<Volume>(&path.join(RECORD)) {
-                Ok(Some(volume)) => volumes.push(volume),
-                Ok(None) => fs::remove_dir_all(&path)?,
+                Ok(Some(volume)) => {
+                    if let Err(error) = copy_up::settle(&path) {
+                        tracing::warn!(volume = %volume.name, %error, "cannot finish filling a volume");
+                    }
+                    volumes.push(volume);
+                }
+                Ok(None) => remove_rubbish(&path),
                 Err(error) => {
                     tracing::error!(path = %path.display(), %error, "a volume is damaged");
                 }
@@ -50,7 +67,7 @@ impl VolumeFiles {
 
     /// Makes a volume; its record comes last and is synced.
     pub(super) fn make(&self, volume: &Volume) -> io::Result<()> {
-        let dir = self.dir.join(&volume.name);
+        let dir = self.dir(&volume.name);
         fs::DirBuilder::new().mode(0o711).create(&dir)?;
         let made = fs::DirBuilder::new().mode(0o755).create(dir.join(DATA)).and_then(|()| {
             // An anonymous volume goes with its container, whose record is synced.
@@ -64,7 +81,7 @@ impl VolumeFiles {
 
     /// Removes a volume; its record goes first.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
-        let dir = self.dir.join(name);
+        let dir = self.dir(name);
         match fs::remove_file(dir.join(RECORD)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use shoal_engine::domain::{
     CreateVolume, Mount, MountKind, RemoveOptions, TmpfsOptions, VolumeFilter, WaitCondition,
 };
@@ -139,6 +140,33 @@ fn two_containers_fill_one_new_volume_once() {
         daemon.engine.volumes().create(labelled).await.unwrap();
         let filter = VolumeFilter { label: ["a=b".to_owned()].into(), ..Default::default() };
         assert_eq!(daemon.engine.volumes().list(&filter)[0].name, "labelled");
+        daemon.close().await;
+    });
+}
+
+#[test]
+fn a_full_disk_leaves_volumes_empty_and_none_without_a_container() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let volumes = daemon.engine.volumes();
+        let dir = bed.root().join("volumes");
+        // Room for the records and for less than what the image has.
+        mount("tmpfs", &dir, "tmpfs", MountFlags::empty(), c"size=256k").unwrap();
+        let mut anonymous = shell("true");
+        anonymous.config.volumes = ["/bin".to_owned()].into();
+        let mut named = shell("true");
+        named.host.mounts = vec![Mount::parse_bind("named:/bin").unwrap()];
+        for request in [anonymous, named] {
+            let refused = daemon.containers().create(request).await.unwrap_err().to_string();
+            assert!(refused.starts_with("cannot copy /bin of the image into volume"), "{refused}");
+        }
+        let left = volumes.list(&VolumeFilter::default());
+        assert_eq!(left.iter().map(|volume| volume.name.as_str()).collect::<Vec<_>>(), ["named"]);
+        let content = fs::read_dir(&left[0].mountpoint).unwrap().count();
+        assert_eq!(content, 0, "a part is taken for the whole");
+        volumes.remove("named", false).await.unwrap();
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+        unmount(&dir, UnmountFlags::empty()).unwrap();
         daemon.close().await;
     });
 }
