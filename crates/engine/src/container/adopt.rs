@@ -23,7 +23,7 @@ use shoal_runtime::protocol::{Operation, Reply, StateReport, Status};
 
 use super::Containers;
 use super::container::Container;
-use super::create::remove_tree;
+use super::create::{remove_rubbish, remove_tree};
 use super::launch::ExitListener;
 use super::record::Record;
 use super::restart_policy::{self, EndedRun};
@@ -68,7 +68,7 @@ impl Containers {
     pub(crate) async fn adopt_all(&self) -> std::io::Result<()> {
         let node = self.node.clone();
         let (bundles, rubbish) = blocking(move || node.paths.all_bundles()).await?;
-        blocking(move || rubbish.iter().try_for_each(|path| remove_tree(path))).await?;
+        blocking(move || rubbish.iter().for_each(|path| remove_rubbish(path))).await;
         for id in bundles.iter().filter(|id| self.table.get(id).is_none()) {
             self.remove_orphan(id).await;
         }
@@ -294,11 +294,12 @@ async fn ask_state(bundle: &Bundle) -> Result<(Connection, StateReport), ShimErr
 /// Everything that has a record; what has none is removed. Blocks.
 fn read_all(node: &crate::node::Node) -> std::io::Result<Vec<(Record, RunState)>> {
     let (ids, rubbish) = node.paths.all()?;
-    for path in rubbish {
-        remove_tree(&path)?;
-    }
+    rubbish.iter().for_each(|path| remove_rubbish(path));
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
+        if let Err(error) = node.paths.close_files(&id) {
+            tracing::warn!(container = %id, %error, "cannot close a container's files");
+        }
         match node.paths.read_record(&id) {
             Ok(Some(record)) => {
                 let state = node.paths.read_state(&id).unwrap_or_else(|error| {
@@ -307,7 +308,7 @@ fn read_all(node: &crate::node::Node) -> std::io::Result<Vec<(Record, RunState)>
                 });
                 found.push((record, state));
             }
-            Ok(None) => remove_tree(&node.paths.dir(&id))?,
+            Ok(None) => remove_rubbish(&node.paths.dir(&id)),
             Err(error) => {
                 tracing::error!(container = %id, %error, "a container's record is damaged");
             }

@@ -10,10 +10,14 @@
 //!
 //! A directory without `container.json` was half made or half removed; whoever
 //! finds one removes it. Both files appear by rename.
+//!
+//! Only root enters `root/containers` and `run/containers`: below them are set-id programs
+//! of images, variables with secrets, and the sockets of shims.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -88,10 +92,10 @@ impl Paths {
         Paths { kept: root.join("containers"), run: run.join("containers") }
     }
 
-    /// Makes both parents.
+    /// Makes both parents, and closes those an earlier daemon left open.
     pub(crate) fn make(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.kept)?;
-        fs::create_dir_all(&self.run)
+        make_private(&self.kept)?;
+        make_private(&self.run)
     }
 
     /// The directory of one container.
@@ -124,6 +128,21 @@ impl Paths {
         write_json(&self.dir(&record.id), RECORD_FILE, record, durable)
     }
 
+    /// Closes the files an earlier daemon left open to everybody.
+    pub(crate) fn close_files(&self, id: &ContainerId) -> io::Result<()> {
+        for name in [RECORD_FILE, STATE_FILE] {
+            let path = self.dir(id).join(name);
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.permissions().mode() & 0o7777 != FILE_MODE => {
+                    fs::set_permissions(&path, fs::Permissions::from_mode(FILE_MODE))?;
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the record; `None` if there is none.
     pub(crate) fn read_record(&self, id: &ContainerId) -> io::Result<Option<Record>> {
         read_json(&self.dir(id).join(RECORD_FILE))
@@ -151,6 +170,21 @@ impl Paths {
 
 const RECORD_FILE: &str = "container.json";
 const STATE_FILE: &str = "state.json";
+/// Variables and labels may be secrets.
+const FILE_MODE: u32 = 0o600;
+
+/// Makes a directory nobody else can enter; one that is there becomes that.
+fn make_private(dir: &Path) -> io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+        }
+        other => other,
+    }
+}
 
 fn list_ids(dir: &Path) -> io::Result<(Vec<ContainerId>, Vec<PathBuf>)> {
     let mut ids = Vec::new();
@@ -174,7 +208,9 @@ pub(crate) fn write_json(
 ) -> io::Result<()> {
     let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
     let temporary = dir.join(format!("{name}.new"));
-    let mut file = File::create(&temporary)?;
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&temporary)?;
     file.write_all(&bytes)?;
     if durable {
         file.sync_data()?;
@@ -194,5 +230,41 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::container::tests::record;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn nobody_else_reads_what_is_kept_about_containers() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, run) = (dir.path().join("root"), dir.path().join("run"));
+        // As an earlier daemon left it.
+        fs::create_dir_all(root.join("containers")).unwrap();
+        fs::set_permissions(root.join("containers"), fs::Permissions::from_mode(0o755)).unwrap();
+        let paths = Paths::new(&root, &run);
+        paths.make().unwrap();
+        assert_eq!((mode(&root.join("containers")), mode(&run.join("containers"))), (0o700, 0o700));
+
+        let web = record(&"a".repeat(64), "web");
+        let kept = paths.dir(&web.id);
+        fs::create_dir(&kept).unwrap();
+        paths.write_record(&web, false).unwrap();
+        paths.write_state(&web.id, &RunState::default()).unwrap();
+        let files = [RECORD_FILE, STATE_FILE].map(|name| kept.join(name));
+        assert_eq!(files.each_ref().map(|path| mode(path)), [0o600; 2]);
+
+        for path in &files {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        paths.close_files(&web.id).unwrap();
+        assert_eq!(files.each_ref().map(|path| mode(path)), [0o600; 2]);
     }
 }

@@ -215,6 +215,44 @@ fn everything_is_found_again_after_a_kill() {
     });
 }
 
+#[test]
+fn what_is_nothing_and_cannot_be_removed_holds_nobody_up() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        daemon.engine.volumes().create(Default::default()).await.unwrap();
+        daemon.close().await;
+        let places = [
+            bed.root().join("containers"),
+            bed.root().join("volumes"),
+            bed.run().join("containers"),
+        ];
+        let mounts: Vec<PathBuf> = places
+            .iter()
+            .map(|place| {
+                std::fs::write(place.join("stray"), "").unwrap();
+                std::os::unix::fs::symlink("/etc", place.join("link")).unwrap();
+                let busy = place.join("lost").join("busy");
+                std::fs::create_dir_all(&busy).unwrap();
+                // A mount cannot be removed.
+                let none = rustix::mount::MountFlags::empty();
+                rustix::mount::mount("tmpfs", &busy, "tmpfs", none, c"size=64k").unwrap();
+                busy
+            })
+            .collect();
+        let daemon = bed.open().await;
+        assert_eq!(daemon.engine.volumes().list(&Default::default()).len(), 1);
+        daemon.run(shell("true")).await;
+        daemon.close().await;
+        for (place, busy) in places.iter().zip(mounts) {
+            assert!(!place.join("stray").exists() && busy.exists());
+            assert!(std::fs::symlink_metadata(place.join("link")).is_err());
+            rustix::mount::unmount(&busy, rustix::mount::UnmountFlags::empty()).unwrap();
+            std::fs::remove_dir_all(place.join("lost")).unwrap();
+        }
+        assert!(std::path::Path::new("/etc/passwd").exists());
+    });
+}
+
 async fn flood(daemon: Daemon) {
     let daemon = Arc::new(daemon);
     let mut tasks = tokio::task::JoinSet::new();
