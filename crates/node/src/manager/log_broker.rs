@@ -297,8 +297,19 @@ impl Shared {
     }
 
     fn listener_gone(&mut self, node: &SwarmNodeId, number: u64) {
-        if self.listeners.get(node).is_some_and(|listener| listener.number == number) {
-            self.listeners.remove(node);
+        if self.listeners.get(node).is_none_or(|listener| listener.number != number) {
+            return;
+        }
+        self.listeners.remove(node);
+        // A follower waits for the node to come back; who wants what is there would wait for ever.
+        let waiting: Vec<String> = self
+            .subscriptions
+            .iter()
+            .filter(|(_, one)| !one.follows() && one.pending.contains(node))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in waiting {
+            self.node_done(&id, node, Some(format!("node {node} disconnected unexpectedly")));
         }
     }
 }

@@ -13,7 +13,7 @@ use shoal_model::swarm::{
 use shoal_model::{ClusterId, SwarmNodeId};
 use tokio::net::TcpListener;
 
-use super::state::{Files, ManagerState, State, blocking};
+use super::state::{Files, ManagerState, State, blocking, to_its_end};
 use super::{Node, Place};
 use crate::agent::{Managers, save_identity};
 use crate::api::InitRequest;
@@ -41,7 +41,12 @@ impl Node {
     ///
     /// # Errors
     /// The node is in a cluster already, an address cannot be used or found, the port is taken.
-    pub async fn init(&self, request: InitRequest) -> Result<SwarmNodeId, NodeError> {
+    pub async fn init(self: &Arc<Self>, request: InitRequest) -> Result<SwarmNodeId, NodeError> {
+        let node = Arc::clone(self);
+        to_its_end(async move { node.make_cluster(request).await }).await
+    }
+
+    async fn make_cluster(&self, request: InitRequest) -> Result<SwarmNodeId, NodeError> {
         let InitRequest { listen_addr, advertise_addr, spec, availability, force_new_cluster } =
             request;
         if force_new_cluster {

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use shoal_cluster::agent::Executor;
 
-use super::state::blocking;
+use super::state::{blocking, to_its_end};
 use super::{Node, Place};
 use crate::error::NodeError;
 
@@ -18,7 +18,12 @@ impl Node {
     ///
     /// # Errors
     /// The node is in no cluster, or is its last manager and `force` is not given.
-    pub async fn leave(&self, force: bool) -> Result<(), NodeError> {
+    pub async fn leave(self: &Arc<Self>, force: bool) -> Result<(), NodeError> {
+        let node = Arc::clone(self);
+        to_its_end(async move { node.leave_all(force).await }).await
+    }
+
+    async fn leave_all(&self, force: bool) -> Result<(), NodeError> {
         let _changing = self.changing.lock().await;
         let left = self.step_out(force)?;
         self.quit(left).await;

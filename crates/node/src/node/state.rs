@@ -74,3 +74,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, NodeError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| NodeError::Stopping)?
 }
+
+/// Runs something to its end, also when whoever asked hangs up in the middle: what it changes
+/// must not be left half done.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, NodeError>> + Send + 'static,
+) -> Result<T, NodeError> {
+    tokio::spawn(work).await.map_err(|_| NodeError::Stopping)?
+}
