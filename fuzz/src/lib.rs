@@ -4,7 +4,7 @@
 //! written must read the same; that is asserted here, so that fuzzing and the
 //! property tests look for wrong results, not for crashes alone.
 
-use std::{path::Path, sync::OnceLock};
+use std::{path::Path, sync::Arc};
 
 use shoal_build::{
     BuildRequest, Context, ContextLimits, dockerfile, expand, graph::Graph, ignore::Ignore,
@@ -13,6 +13,7 @@ use shoal_cluster::{ca::JoinToken, schedule::Constraint};
 use shoal_image::{Store, StoreConfig, no_progress};
 use shoal_model::{Platform, Reference, Signal, Timestamp, units};
 use shoal_runtime::protocol::{Decoder, FrameKind};
+use tempfile::TempDir;
 
 /// Something that takes any bytes.
 pub type Reader = fn(&[u8]);
@@ -76,13 +77,15 @@ pub fn build_context(bytes: &[u8]) {
 
 /// What `docker load` sends.
 pub fn image_archive(bytes: &[u8]) {
-    static STORE: OnceLock<(tempfile::TempDir, std::sync::Arc<Store>)> = OnceLock::new();
-    let (_, store) = STORE.get_or_init(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(&directory.path().join("image"), StoreConfig::default());
-        (directory, store.expect("a store"))
-    });
-    let _ = store.load(bytes, no_progress());
+    // The thread's and not a static: a static's folder would outlive the process.
+    thread_local! {
+        static STORE: (Arc<Store>, TempDir) = {
+            let directory = tempfile::tempdir().expect("a directory");
+            let store = Store::open(&directory.path().join("image"), StoreConfig::default());
+            (store.expect("a store"), directory)
+        };
+    }
+    STORE.with(|(store, _)| drop(store.load(bytes, no_progress())));
 }
 
 /// The name of an image.
