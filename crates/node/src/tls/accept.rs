@@ -2,7 +2,8 @@
 //! else sees them.
 //!
 //! Invariants: a slow or malicious peer holds one of a bounded number of handshake places for
-//! a bounded time; garbage ends its own connection and nothing else.
+//! a bounded time; one without a certificate holds one of a few connections for minutes at most;
+//! garbage ends its own connection and nothing else.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,10 @@ use crate::pki::PeerName;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Finished handshakes waiting for the gRPC server.
 const ACCEPTED_QUEUE: usize = 64;
+/// Connections of peers without a certificate at once. Each is a node about to join.
+const MAX_STRANGERS: usize = 256;
+/// How long such a peer may stay: a certificate is issued within seconds.
+const STRANGERS_STAY: Duration = Duration::from_secs(300);
 
 /// Who is at the other end, as far as TLS can tell.
 #[derive(Clone, Debug)]
@@ -41,7 +47,22 @@ pub struct PeerInfo {
 pub struct Accepted {
     stream: TlsStream<TcpStream>,
     peer: PeerInfo,
+    /// Set while the peer has no name.
+    stranger: Option<Stranger>,
     _place: OwnedSemaphorePermit,
+}
+
+/// One of the few places for peers without a certificate, and until when it is theirs: anybody
+/// can ask for one, and the members' connections must not wait for them.
+struct Stranger {
+    until: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Stranger {
+    fn new(place: OwnedSemaphorePermit) -> Self {
+        Self { until: Box::pin(tokio::time::sleep(STRANGERS_STAY)), _place: place }
+    }
 }
 
 /// The listening socket and the handshakes in progress.
@@ -79,6 +100,7 @@ impl Listener {
     async fn accept_all(self, sender: mpsc::Sender<std::io::Result<Accepted>>) {
         let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
         let mut tasks = JoinSet::new();
         loop {
             while tasks.try_join_next().is_some() {}
@@ -93,6 +115,7 @@ impl Listener {
                 }
             };
             let credentials = Arc::clone(&self.credentials);
+            let strangers = Arc::clone(&strangers);
             let sender = sender.clone();
             let limit = self.handshake_timeout;
             tasks.spawn(async move {
@@ -101,7 +124,17 @@ impl Listener {
                 drop(turn);
                 match shaken {
                     Ok(Ok((stream, peer))) => {
-                        let accepted = Accepted { stream, peer, _place: place };
+                        let stranger = match peer.name {
+                            Some(_) => None,
+                            None => match strangers.try_acquire_owned() {
+                                Ok(place) => Some(Stranger::new(place)),
+                                Err(_) => {
+                                    tracing::debug!(%addr, "cluster port: too many strangers");
+                                    return;
+                                }
+                            },
+                        };
+                        let accepted = Accepted { stream, peer, stranger, _place: place };
                         // The receiver is gone only when the server stops.
                         let _ = sender.send(Ok(accepted)).await;
                     }
@@ -145,6 +178,11 @@ impl AsyncRead for Accepted {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        if let Some(stranger) = &mut self.stranger
+            && stranger.until.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
