@@ -34,6 +34,10 @@ const MAX_ENTRIES: u64 = 5_000_000;
 /// everything to send on.
 const MAX_BYTES: u64 = 1 << 40;
 
+/// Most bytes of the paths in the lists below: real layers stay far below, and
+/// paths of full length would make them gigabytes.
+const MAX_KEPT_PATHS: u64 = 256 << 20;
+
 /// What was unpacked.
 #[derive(Debug)]
 pub(crate) struct Unpacked {
@@ -128,6 +132,7 @@ pub(super) struct Unpacker {
     pub(super) root: Root,
     entries: u64,
     bytes: u64,
+    kept_paths: u64,
     pub(super) size: u64,
     /// Times of directories, to be set when nothing changes them any more.
     directories: Vec<(LayerPath, (i64, u32))>,
@@ -144,6 +149,7 @@ impl Unpacker {
             root,
             entries: 0,
             bytes: 0,
+            kept_paths: 0,
             size: 0,
             directories: Vec::new(),
             hidden: HashSet::new(),
@@ -229,6 +235,7 @@ impl Unpacker {
             }
             Err(error) => return Err(failed(error.into())),
         }
+        self.keep(&path)?;
         self.hidden.insert(path);
         Ok(())
     }
@@ -259,7 +266,20 @@ impl Unpacker {
         if opaque {
             xattr::set_opaque(fd.as_fd()).map_err(failed)?;
         }
+        self.keep(&path)?;
         self.directories.push((path, entry.mtime));
+        Ok(())
+    }
+
+    /// Counts a path that is remembered to the end.
+    fn keep(&mut self, path: &LayerPath) -> Result<(), LayerError> {
+        self.kept_paths += path.as_bytes().len() as u64;
+        if self.kept_paths > MAX_KEPT_PATHS {
+            return Err(LayerError::TooMuch {
+                what: "bytes in the paths of directories",
+                limit: MAX_KEPT_PATHS,
+            });
+        }
         Ok(())
     }
 

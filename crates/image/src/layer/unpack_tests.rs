@@ -54,6 +54,26 @@ fn tar(entries: &[(Entry, Vec<u8>)]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+#[test]
+fn paths_that_are_remembered_have_a_limit() {
+    let jail = Jail::new();
+    let stream = tar(&[(entry("a/b", EntryKind::Directory), Vec::new())]);
+    for (before, fits) in [(MAX_KEPT_PATHS - 3, true), (MAX_KEPT_PATHS - 2, false)] {
+        let mut unpacker = Unpacker::open(&jail.target).unwrap();
+        unpacker.kept_paths = before;
+        let (mut writer, reader) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // The reader may leave early.
+                let _ = writer.write_all(&stream);
+                let _ = writer.finish();
+            });
+            let unpacked = unpacker.run(TarReader::new(reader));
+            assert_eq!(unpacked.is_ok(), fits, "{unpacked:?}");
+        });
+    }
+}
+
 /// A target directory with something beside it that must not change.
 struct Jail {
     outer: tempfile::TempDir,

@@ -124,6 +124,8 @@ pub(super) struct Token {
 /// How long a token is good when its giver does not say (Docker's
 /// specification).
 const DEFAULT_LIFE: Duration = Duration::from_mins(1);
+/// Longest time a token is used, whatever its giver says.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 /// A token is renewed this long before its end, so that it does not end on
 /// the way.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -169,7 +171,7 @@ pub(super) async fn fetch_token(
             }
         }
     };
-    let response = request.send().await.map_err(|e| error::unreachable("Get", realm, &e))?;
+    let response = error::answer("Get", realm, request).await?;
     if !response.status().is_success() {
         return Err(error::refused(response).await);
     }
@@ -180,11 +182,14 @@ pub(super) async fn fetch_token(
     let token = token.ok_or_else(|| {
         RemoteError::Protocol("authorization server did not include a token in the response".into())
     })?;
-    let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).max(DEFAULT_LIFE);
-    Ok(Token {
-        header: format!("Bearer {token}"),
-        until: Instant::now() + life.saturating_sub(MARGIN),
-    })
+    let header = format!("Bearer {token}");
+    Ok(Token { header, until: Instant::now() + usable_for(answer.expires_in) })
+}
+
+/// How long a token is used that is said to end after so many seconds.
+fn usable_for(expires_in: Option<u64>) -> Duration {
+    let life = expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
+    life.clamp(DEFAULT_LIFE, LONGEST_LIFE).saturating_sub(MARGIN)
 }
 
 fn query(parts: &[(&str, &str)]) -> String {
@@ -212,6 +217,15 @@ mod tests {
         assert_eq!(Challenge::parse("basic"), Some(Challenge::Basic));
         assert_eq!(Challenge::parse("Negotiate"), None);
         assert_eq!(Challenge::parse("Bearer service=x"), None);
+    }
+
+    #[test]
+    fn a_token_is_used_for_a_sane_time() {
+        for (said, seconds) in
+            [(None, 50), (Some(0), 50), (Some(300), 290), (Some(u64::MAX), 24 * 60 * 60 - 10)]
+        {
+            assert_eq!(usable_for(said), Duration::from_secs(seconds), "{said:?}");
+        }
     }
 
     #[test]

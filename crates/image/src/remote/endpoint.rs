@@ -76,7 +76,7 @@ impl Registries {
         for scheme in schemes {
             let base = format!("{scheme}://{host}");
             let url = format!("{base}/v2/");
-            match client.get(&url).send().await {
+            match error::answer("Get", &url, client.get(&url)).await {
                 Ok(response) => {
                     self.remember(host, scheme == "http");
                     let challenge = match response.status().as_u16() {
@@ -86,7 +86,7 @@ impl Registries {
                     let auth = auth.clone();
                     return Ok(Session::new(client, base, name, auth, challenge, scopes));
                 }
-                Err(error) => failed = Some(error::unreachable("Get", &url, &error)),
+                Err(error) => failed = Some(error),
             }
         }
         Err(failed.unwrap_or_else(|| RemoteError::Protocol(format!("{host} has no address"))))

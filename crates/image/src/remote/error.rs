@@ -202,7 +202,7 @@ pub(super) async fn refused(response: reqwest::Response) -> RemoteError {
 }
 
 /// A body that must not be longer than `limit` bytes.
-pub(crate) async fn limited(
+pub(super) async fn limited(
     mut response: reqwest::Response,
     limit: usize,
 ) -> Result<Vec<u8>, RemoteError> {

@@ -1,6 +1,6 @@
 //! Speaking with one registry about one repository.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{HeaderMap, Method, header};
 use sha2::{Digest as _, Sha256};
@@ -19,9 +19,8 @@ use crate::manifest::{ACCEPTED, MAX_MANIFEST_BYTES};
 const MAX_PAGES: u32 = 1000;
 /// Longest page.
 const MAX_PAGE_BYTES: usize = 4 << 20;
-
-/// For an answer to begin: a registry may sum a large blob first.
-const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+/// Most tags of a repository.
+const MAX_TAGS: usize = 200_000;
 
 /// A repository at its registry.
 pub(crate) struct Session {
@@ -106,6 +105,15 @@ impl Session {
         .await
     }
 
+    /// A blob that must not be longer than `limit` bytes, whole.
+    pub(crate) async fn document(
+        &self,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Vec<u8>, RemoteError> {
+        error::limited(self.blob(digest, 0).await?, limit).await
+    }
+
     /// Whether the repository has a blob.
     pub(crate) async fn has_blob(&self, digest: &Digest) -> Result<bool, RemoteError> {
         let url = self.url(&format!("blobs/{digest}"));
@@ -147,6 +155,9 @@ impl Session {
             let page: Page = serde_json::from_slice(&bytes)
                 .map_err(|_| RemoteError::Protocol(format!("{url} gave no list of tags")))?;
             found.extend(page.tags.unwrap_or_default());
+            if found.len() > MAX_TAGS {
+                break;
+            }
             match next {
                 Some(next) => url = next,
                 None => return Ok(found),
@@ -185,10 +196,7 @@ impl Session {
             if let Some(header) = self.authorization(url).await? {
                 request = request.header(header::AUTHORIZATION, header);
             }
-            let response = tokio::time::timeout(ANSWER_TIMEOUT, request.send())
-                .await
-                .map_err(|_| error::silent(verb, url))?
-                .map_err(|error| error::unreachable(verb, url, &error))?;
+            let response = error::answer(verb, url, request).await?;
             if response.status().as_u16() == 401
                 && !renewed
                 && self.token.lock().await.take().is_some()

@@ -145,7 +145,7 @@ impl Fetch<'_> {
             skip -= seen as u64;
             let chunk = chunk.slice(seen..);
             received.bytes += chunk.len() as u64;
-            if self.layer.size > 0 && received.bytes > self.layer.size {
+            if received.bytes > self.layer.size {
                 let reason = format!("{} is longer than its manifest says", self.layer.digest);
                 return Err(RemoteError::Protocol(reason).into());
             }

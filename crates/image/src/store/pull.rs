@@ -263,17 +263,7 @@ impl Pull {
 
 /// The image document, which must have the digest the manifest names.
 pub(super) async fn fetch_document(session: &Session, config: &Descriptor) -> Result<Vec<u8>> {
-    let mut response = session.blob(&config.digest, 0).await?;
-    let mut bytes = Vec::new();
-    let broken = |error: reqwest::Error| {
-        RemoteError::Protocol(format!("fetching {}: {error}", config.digest))
-    };
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() as u64 > MAX_CONFIG_BYTES {
-            return Err(Error::invalid("image config", "too long"));
-        }
-    }
+    let bytes = session.document(&config.digest, MAX_CONFIG_BYTES as usize).await?;
     let actual = sum(&bytes);
     if actual != config.digest {
         let expected = config.digest.clone();

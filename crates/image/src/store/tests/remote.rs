@@ -255,7 +255,14 @@ async fn content_that_lies_is_refused_and_leaves_nothing() {
         assert!(listing(root.path(), "layers").is_empty(), "{text}");
         assert!(listing(root.path(), "ingest").is_empty(), "{text}");
     }
-    fake.put(layer_path, layer);
+    fake.put(layer_path, layer.clone());
+    // Without a size a registry could send for ever.
+    let sized = String::from_utf8(manifest.clone()).unwrap();
+    let endless = sized.replace(&format!("\"size\":{}", layer.len()), "\"size\":0");
+    assert_ne!(endless, sized);
+    fake.put("/v2/x/manifests/1".into(), endless.into_bytes());
+    let text = pull(fake.name()).await;
+    assert!(text.ends_with("is longer than its manifest says"), "{text}");
     let pinned = fake.name().with_digest(digest(b"something else"));
     fake.put(format!("/v2/x/manifests/{}", digest(b"something else")), manifest.clone());
     let text = pull(pinned).await;
