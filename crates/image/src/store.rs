@@ -5,18 +5,21 @@
 //! root/index.json     images and their names; replaced as a whole
 //! root/blobs/sha256/  content by digest: documents, compressed layers
 //! root/layers/HEX/    layer.json, and diff/ for overlay; HEX is the diff id
-//! root/pins/          named roots
+//! root/pins/          named roots; those of this boot that are not known to be
+//!                     on the disk yet are in fresh/BOOT/
 //! root/empty/         the lower directory of an image without layers
 //! root/ingest/        everything not finished; emptied by every open
 //! ```
 //!
 //! Content first, then the name: blobs and layers are made in `ingest` and
-//! appear by one rename; an image appears when the index that names it does.
-//! The index is written under `writer`, and readers never wait for the disk.
+//! appear by one rename; an image appears when the index that names it does,
+//! and by then its content is on the disk ([`durable`]). The index is written
+//! under `writer`, and readers never wait for the disk.
 
 mod blobs;
 mod commit;
 mod dirs;
+mod durable;
 mod gc;
 mod history;
 mod import;
@@ -39,18 +42,19 @@ mod tag;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::File,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use shoal_model::Digest;
 
 use self::{
     dirs::Dirs,
+    durable::Writer,
     index::Index,
     layers::{LayerLocks, LayerRecord},
     lease::Held,
+    open::Lock,
     pull::Flights,
 };
 pub use self::{
@@ -84,12 +88,14 @@ struct Inner {
     dirs: Dirs,
     state: Mutex<State>,
     /// Held while the index or a pin is replaced.
-    writer: Mutex<()>,
+    writer: Mutex<Writer>,
+    /// Counts what was stored since the store was opened.
+    stored: AtomicU64,
     registries: Registries,
     flights: Flights,
     layer_locks: LayerLocks,
     /// Locked as long as it is open.
-    _lock: File,
+    lock: Lock,
 }
 
 /// What is known without touching the disk.
@@ -117,7 +123,15 @@ impl Inner {
 
     /// Changes the index: on disk first, then for readers.
     fn update<T>(&self, change: impl FnOnce(&mut Index) -> Result<T>) -> Result<T> {
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.update_as(&mut self.writer(), change)
+    }
+
+    /// As [`Inner::update`], by whom the writer's lock is held.
+    fn update_as<T>(
+        &self,
+        _writer: &mut Writer,
+        change: impl FnOnce(&mut Index) -> Result<T>,
+    ) -> Result<T> {
         let mut next = self.state().index.clone();
         let outcome = change(&mut next)?;
         next.write(&self.dirs)?;

@@ -12,8 +12,7 @@ use shoal_model::Digest;
 use super::{Inner, Lease, Store};
 use crate::{Error, Result};
 
-/// Blobs up to this size are documents and are flushed before they are named;
-/// layers can be fetched again.
+/// Longest document.
 const DOCUMENT_BYTES: u64 = 8 << 20;
 /// Bytes read at once from whoever brings a blob.
 const BUFFER: usize = 256 << 10;
@@ -96,16 +95,14 @@ impl Inner {
                 actual: digest,
             });
         }
-        if size <= DOCUMENT_BYTES {
-            let flushed = File::open(&aside.path).and_then(|file| file.sync_data());
-            flushed.map_err(Error::io("write blob"))?;
-        }
         // Under the lock of the collector: named and held at once.
         let mut state = self.state();
         fs::rename(&aside.path, self.dirs.blob(&digest))
             .map_err(Error::io(format!("store blob {digest}")))?;
         aside.kept = true;
         state.hold_blob(lease.id(), &digest);
+        drop(state);
+        self.note_stored();
         Ok((digest, size))
     }
 }

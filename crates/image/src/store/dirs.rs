@@ -11,26 +11,32 @@ use shoal_model::Digest;
 
 use crate::{Error, Result};
 
+/// Where the kernel says which boot this is.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
 /// The directories of one store.
 pub(super) struct Dirs {
     root: PathBuf,
+    /// Identifies the time since the machine was started.
+    boot: String,
     next: AtomicU64,
 }
 
 impl Dirs {
     /// Makes what is missing and removes what was left half done.
     pub(super) fn prepare(root: &Path) -> Result<Self> {
-        let dirs = Self { root: root.to_path_buf(), next: AtomicU64::new(0) };
-        // What an index refers to was renamed out of here.
-        match fs::remove_dir_all(dirs.ingest_root()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io("remove unfinished content")(error));
-            }
-            _ => {}
-        }
-        for path in [dirs.ingest_root(), dirs.blobs(), dirs.layers(), dirs.pins(), dirs.empty()] {
+        let boot = fs::read_to_string(BOOT).map_err(Error::io(format!("read {BOOT}")))?;
+        let mut dirs = Self {
+            root: root.to_path_buf(),
+            boot: boot.trim().to_owned(),
+            next: AtomicU64::new(0),
+        };
+        for path in
+            [dirs.ingest_root(), dirs.blobs(), dirs.layers(), dirs.fresh_pins(), dirs.empty()]
+        {
             fs::create_dir_all(&path).map_err(Error::io(format!("create {}", path.display())))?;
         }
+        dirs.next = AtomicU64::new(clear(&dirs.ingest_root())?);
         Ok(dirs)
     }
 
@@ -66,6 +72,16 @@ impl Dirs {
         self.root.join("pins")
     }
 
+    /// Pins of any boot that were not flushed then.
+    pub(super) fn fresh_pins_root(&self) -> PathBuf {
+        self.pins().join("fresh")
+    }
+
+    /// Those of this boot.
+    pub(super) fn fresh_pins(&self) -> PathBuf {
+        self.fresh_pins_root().join(&self.boot)
+    }
+
     pub(super) fn empty(&self) -> PathBuf {
         self.root.join("empty")
     }
@@ -87,19 +103,28 @@ impl Dirs {
         Ok(Ingest { path: Some(path) })
     }
 
-    /// Replaces a file so that after a crash either content is there, whole.
+    /// Replaces a file so that after a power failure either content is there,
+    /// whole.
     pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let aside = self.ingest_path();
-        let written = (|| {
-            let mut file = File::create(&aside)?;
+        self.replace(path, |file| {
             file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&aside, path)?;
-            match path.parent() {
-                Some(parent) => File::open(parent)?.sync_all(),
-                None => Ok(()),
-            }
-        })();
+            file.sync_all()
+        })?;
+        let durable = path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all());
+        durable.map_err(Error::io(format!("write {}", path.display())))
+    }
+
+    /// Replaces a file so that either content is there, whole, unless the power
+    /// fails.
+    pub(super) fn write_unsynced(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        self.replace(path, |file| file.write_all(bytes))
+    }
+
+    fn replace(&self, path: &Path, fill: impl Fn(&mut File) -> io::Result<()>) -> Result<()> {
+        let aside = self.ingest_path();
+        let written = File::create(&aside)
+            .and_then(|mut file| fill(&mut file))
+            .and_then(|()| fs::rename(&aside, path));
         written.map_err(|error| {
             let _ = fs::remove_file(&aside);
             Error::io(format!("write {}", path.display()))(error)
@@ -112,6 +137,22 @@ impl Dirs {
         fs::rename(path, &aside)?;
         Ok(Discarded(aside))
     }
+}
+
+/// Removes what was left half done: what an index refers to was renamed out of
+/// there. Rubbish that cannot be removed (an immutable file, say) is no reason
+/// not to open. Returns the first number that no such name has.
+fn clear(ingest: &Path) -> Result<u64> {
+    let failed = |error| Error::io("list unfinished content")(error);
+    let mut next = 0;
+    for item in fs::read_dir(ingest).map_err(failed)? {
+        let item = item.map_err(failed)?;
+        let Err(error) = remove_all(&item.path()) else { continue };
+        tracing::warn!(path = %item.path().display(), %error, "unfinished content stays");
+        let number = item.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+        next = next.max(number.map_or(0, |number| number.saturating_add(1)));
+    }
+    Ok(next)
 }
 
 /// A directory in `ingest`, removed when dropped.
@@ -153,8 +194,15 @@ impl Discarded {
 
 /// What cannot be removed now is removed by the next open.
 fn remove(path: &Path) {
-    let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    if let Err(error) = result {
+    if let Err(error) = remove_all(path) {
         tracing::debug!(path = %path.display(), %error, "left for the next start");
+    }
+}
+
+pub(super) fn remove_all(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
     }
 }

@@ -177,15 +177,26 @@ impl Inner {
         let bytes = serde_json::to_vec(&record).map_err(|e| Error::invalid("layer record", e))?;
         fs::write(&path, bytes).map_err(Error::io(format!("write layer {diff_id}")))?;
         let mut state = self.state();
+        let mut broken = None;
         if !state.layers.contains_key(&diff_id) {
+            let place = self.dirs.layer(&diff_id);
+            // One that was there when the store was opened, and was unreadable.
+            if place.exists() {
+                let discarded = self.dirs.discard(&place);
+                broken = Some(discarded.map_err(Error::io(format!("replace layer {diff_id}")))?);
+            }
             prepared
                 .directory
-                .rename(&self.dirs.layer(&diff_id))
+                .rename(&place)
                 .map_err(Error::io(format!("store layer {diff_id}")))?;
             state.layers.insert(diff_id.clone(), record.clone());
         }
         state.hold_layer(lease.id(), &diff_id);
         drop(state);
+        self.note_stored();
+        if let Some(broken) = broken {
+            broken.remove();
+        }
         if let Some(form) = form {
             self.learn_form(&diff_id, form)?;
         }
@@ -194,12 +205,17 @@ impl Inner {
 
     /// Remembers a form of a layer.
     pub(super) fn learn_form(&self, diff_id: &Digest, form: Form) -> Result<()> {
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = form.stored;
+        let mut writer = self.writer();
         let Some(before) = self.state().layers.get(diff_id).cloned() else { return Ok(()) };
         let mut after = before.clone();
         after.learn(form);
         if after.forms == before.forms {
             return Ok(());
+        }
+        if stored {
+            // The layer has its name already: the blob must be there as well.
+            self.flush(&mut writer)?;
         }
         let bytes = serde_json::to_vec(&after).map_err(|e| Error::invalid("layer record", e))?;
         self.dirs.write(&self.dirs.layer(diff_id).join("layer.json"), &bytes)?;

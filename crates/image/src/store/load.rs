@@ -28,6 +28,8 @@ mod unspool;
 /// Most members of an archive: an image has at most a few hundred layers, and
 /// old archives three members for each.
 const MAX_MEMBERS: usize = 100_000;
+/// Most images of an archive.
+const MAX_IMAGES: usize = 4096;
 /// Longest document in an archive.
 const MAX_DOCUMENT_BYTES: u64 = 8 << 20;
 /// Indexes within indexes.
@@ -35,7 +37,9 @@ const MAX_INDEX_DEPTH: u32 = 4;
 
 /// An image of the archive.
 struct Wanted {
-    config: Vec<u8>,
+    /// Member path of the document: it is read when it is its turn, so that a
+    /// long list of images does not fill the memory.
+    config: String,
     /// Lowest first: member path of each layer.
     layers: Vec<String>,
     names: Vec<Reference>,
@@ -143,17 +147,17 @@ impl Archive {
 
     /// A document that must have that digest.
     fn blob(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let path = format!("blobs/sha256/{}", digest.hex());
-        self.check(&path, digest)?;
-        self.document(&path)
+        self.document(&self.checked(digest)?)
     }
 
-    fn check(&self, path: &str, expected: &Digest) -> Result<()> {
-        let actual = self.file(path)?.digest.clone();
+    /// The path of a member that has the digest it is named after.
+    fn checked(&self, expected: &Digest) -> Result<String> {
+        let path = format!("blobs/sha256/{}", expected.hex());
+        let actual = self.file(&path)?.digest.clone();
         if actual == *expected {
-            return Ok(());
+            return Ok(path);
         }
-        Err(Error::DigestMismatch { what: path.into(), expected: expected.clone(), actual })
+        Err(Error::DigestMismatch { what: path, expected: expected.clone(), actual })
     }
 
     /// What is in it. Docker's own list comes first: it is the one that names
@@ -176,13 +180,15 @@ impl Archive {
         let entries: Vec<DockerEntry> = serde_json::from_slice(&self.document("manifest.json")?)
             .map_err(|error| wrong(&error))?;
         let mut found = Vec::new();
+        check_count(entries.len())?;
         for entry in entries {
             let mut names = Vec::new();
             for tag in entry.repo_tags.unwrap_or_default() {
                 names.push(Reference::parse(&tag)?.with_default_tag());
             }
-            let config = self.document(&entry.config)?;
-            found.push(Wanted { config, layers: entry.layers.unwrap_or_default(), names });
+            self.file(&entry.config)?;
+            let layers = entry.layers.unwrap_or_default();
+            found.push(Wanted { config: entry.config, layers, names });
         }
         Ok(found)
     }
@@ -191,6 +197,7 @@ impl Archive {
         let Document::Index(index) = manifest::parse(&self.document("index.json")?)? else {
             return Err(Error::invalid("index.json", "not an index"));
         };
+        check_count(index.manifests.len())?;
         let mut found: Vec<(Digest, Wanted)> = Vec::new();
         for entry in &index.manifests {
             let Some((digest, image)) = self.image_of(entry, 0)? else { continue };
@@ -200,10 +207,10 @@ impl Archive {
                 None => {
                     let layers = image.layers.iter();
                     let wanted = Wanted {
-                        config: self.blob(&image.config.digest)?,
+                        config: self.checked(&image.config.digest)?,
                         layers: layers
-                            .map(|layer| format!("blobs/sha256/{}", layer.digest.hex()))
-                            .collect(),
+                            .map(|layer| self.checked(&layer.digest))
+                            .collect::<Result<_>>()?,
                         names: names.collect(),
                     };
                     found.push((digest, wanted));
@@ -221,9 +228,6 @@ impl Archive {
         match manifest::parse(&self.blob(&entry.digest)?)? {
             Document::Image(image) => {
                 manifest::check_image(&image)?;
-                for layer in &image.layers {
-                    self.check(&format!("blobs/sha256/{}", layer.digest.hex()), &layer.digest)?;
-                }
                 Ok(Some((entry.digest.clone(), image)))
             }
             Document::Index(index) => match index.choose(&Platform::host()) {
@@ -256,6 +260,13 @@ fn name_of(entry: &Descriptor) -> Option<Reference> {
     let part = entry.annotations.get(ANNOTATION_REF).filter(|name| name.contains([':', '/']));
     let name = Reference::parse(whole.or(part)?).ok()?;
     Some(name.with_default_tag())
+}
+
+fn check_count(images: usize) -> Result<()> {
+    if images > MAX_IMAGES {
+        return Err(Error::invalid("archive", "too many images"));
+    }
+    Ok(())
 }
 
 fn not_a_tar(error: TarError) -> Error {

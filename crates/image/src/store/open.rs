@@ -3,8 +3,9 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
+    os::unix::fs::PermissionsExt,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -12,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::{
     Inner, State, Store, StoreConfig,
     dirs::Dirs,
+    durable::Writer,
     index::Index,
     layers::{LayerLocks, read_layers},
     pins::read_pins,
@@ -27,6 +29,11 @@ impl Store {
     /// [`crate::Error::Locked`] when another process has it open.
     pub fn open(root: &Path, config: StoreConfig) -> Result<Arc<Self>> {
         fs::create_dir_all(root).map_err(Error::io(format!("create {}", root.display())))?;
+        // Layers hold files of every owner, setuid ones included, below
+        // directories anybody may enter. Overlay's lower directories are opened
+        // by root, so nobody else needs a way in.
+        fs::set_permissions(root, fs::Permissions::from_mode(0o700))
+            .map_err(Error::io(format!("set the mode of {}", root.display())))?;
         let lock = lock(root)?;
         let dirs = Dirs::prepare(root)?;
         let layers = read_layers(&dirs)?;
@@ -48,23 +55,43 @@ impl Store {
             digests.retain(|_, id| images.contains_key(id));
             index.write(&dirs)?;
         }
-        let pins = read_pins(&dirs)?;
+        let (pins, fresh) = read_pins(&dirs)?;
         let state = State { index, documents, layers, pins, ..State::default() };
         Ok(Arc::new(Self {
             inner: Arc::new(Inner {
                 dirs,
                 state: Mutex::new(state),
-                writer: Mutex::new(()),
+                writer: Mutex::new(Writer::new(fresh)),
+                stored: AtomicU64::new(0),
                 registries: Registries::new(&config),
                 flights: Flights::default(),
                 layer_locks: LayerLocks::default(),
-                _lock: lock,
+                lock,
             }),
         }))
     }
 }
 
-fn lock(root: &Path) -> Result<File> {
+/// The lock of a store, and a file on its file system.
+pub(super) struct Lock(File);
+
+impl Lock {
+    pub(super) fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that is just being started has a
+        // copy of the descriptor until it is executed.
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::debug!(%error, "store not unlocked");
+        }
+    }
+}
+
+fn lock(root: &Path) -> Result<Lock> {
     let path = root.join("lock");
     let file = File::options()
         .create(true)
@@ -74,7 +101,7 @@ fn lock(root: &Path) -> Result<File> {
         .map_err(Error::io(format!("open {}", path.display())))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| Error::Locked(root.display().to_string()))?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn read_documents(dirs: &Dirs, index: &Index) -> HashMap<shoal_model::Digest, Arc<ImageConfig>> {

@@ -92,7 +92,9 @@ impl Inner {
         let id = self.put_bytes(document, lease)?;
         self.state().documents.entry(id.clone()).or_insert_with(|| Arc::new(config));
         let now = super::now();
-        self.update(|index| {
+        let mut writer = self.writer();
+        self.flush(&mut writer)?;
+        self.update_as(&mut writer, |index| {
             let record = index.images.entry(id.clone()).or_insert_with(|| ImageRecord {
                 parent: new.parent.cloned(),
                 ..ImageRecord::default()
@@ -113,6 +115,7 @@ impl Inner {
             }
             Ok(())
         })?;
+        drop(writer);
         self.state().image(&id).ok_or_else(|| Error::NoSuchImage(id.to_string()))
     }
 }

@@ -31,7 +31,8 @@ impl Archive {
         lease: &Lease,
         progress: &ProgressSink,
     ) -> Result<Image> {
-        let config = parse_config(&wanted.config)?;
+        let document = self.document(&wanted.config)?;
+        let config = parse_config(&document)?;
         let diff_ids = &config.rootfs.diff_ids;
         if diff_ids.len() != wanted.layers.len() {
             let reason = format!(
@@ -62,7 +63,7 @@ impl Archive {
             })?;
         }
         let new = NewImage { tags: &wanted.names, ..NewImage::default() };
-        let image = store.put_image(&wanted.config, &new, lease)?;
+        let image = store.put_image(&document, &new, lease)?;
         if wanted.names.is_empty() {
             progress(Progress::Loaded(format!("Loaded image ID: {}", image.id)));
         }
@@ -120,6 +121,8 @@ impl Inner {
             _ => {}
         }
         state.hold_blob(lease.id(), &digest);
+        drop(state);
+        self.note_stored();
         Ok((digest, member.size))
     }
 }

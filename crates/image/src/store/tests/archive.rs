@@ -116,6 +116,16 @@ fn the_old_form_of_docker_loads() {
     assert_eq!(store.lower_dirs(&loaded[0]).unwrap().len(), 1);
 }
 
+#[test]
+fn a_list_of_too_many_images_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let list = format!("[{}{{\"Config\":\"c\"}}]", "{\"Config\":\"c\"},".repeat(5000));
+    let archive = tar(&[("c", b"{}"), ("manifest.json", list.as_bytes())]);
+    let error = store.load(&archive[..], no_progress()).unwrap_err();
+    assert!(error.to_string().contains("too many images"), "{error}");
+}
+
 /// A plain OCI layout with compressed layers, as skopeo and buildkit write it.
 fn layout(blobs: &[&[u8]], index: &serde_json::Value) -> Vec<u8> {
     let paths: Vec<String> =

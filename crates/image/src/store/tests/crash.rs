@@ -142,6 +142,147 @@ fn an_image_whose_content_is_gone_is_forgotten() {
     assert!(store.resolve("whole").is_ok());
 }
 
+/// An immutable file cannot be removed, not even by root.
+struct Immutable(std::path::PathBuf);
+
+impl Immutable {
+    /// `None` where the file system knows no such thing.
+    fn make(path: std::path::PathBuf) -> Option<Self> {
+        fs::write(&path, "rubbish").unwrap();
+        let this = Self(path);
+        this.set(true).is_ok().then_some(this)
+    }
+
+    fn set(&self, on: bool) -> rustix::io::Result<()> {
+        let file = fs::File::open(&self.0).unwrap();
+        let mut flags = rustix::fs::ioctl_getflags(&file)?;
+        flags.set(rustix::fs::IFlags::IMMUTABLE, on);
+        rustix::fs::ioctl_setflags(&file, flags)
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        let _ = self.set(false);
+    }
+}
+
+#[test]
+fn rubbish_that_stays_keeps_nothing_from_opening() {
+    let root = tempfile::tempdir().unwrap();
+    drop(open(root.path()));
+    let ingest = root.path().join("ingest");
+    fs::create_dir_all(ingest.join("4/diff")).unwrap();
+    fs::write(ingest.join("5"), "goes").unwrap();
+    let Some(rubbish) = Immutable::make(ingest.join("4/diff/rubbish")) else {
+        eprintln!("skipped: no immutable files here");
+        return;
+    };
+    let store = open(root.path());
+    assert_eq!(listing(root.path(), "ingest"), ["4"]);
+    // More than the rubbish's number, so that a name taken would show.
+    for n in 0..8 {
+        image(&store, &[&[("a", &[n])]], &["x"], 1);
+    }
+    assert_eq!(listing(root.path(), "ingest"), ["4"]);
+    drop(store);
+    drop(rubbish);
+    let _store = open(root.path());
+    assert!(listing(root.path(), "ingest").is_empty());
+}
+
+#[test]
+fn only_root_has_a_way_in() {
+    use std::os::unix::fs::PermissionsExt;
+    let outer = tempfile::tempdir().unwrap();
+    let root = outer.path().join("image");
+    let mode = || fs::metadata(&root).unwrap().permissions().mode() & 0o7777;
+    drop(open(&root));
+    assert_eq!(mode(), 0o700);
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+    drop(open(&root));
+    assert_eq!(mode(), 0o700);
+}
+
+#[test]
+fn a_layer_that_became_unreadable_is_replaced() {
+    let root = tempfile::tempdir().unwrap();
+    let made = image(&open(root.path()), &[&[("a", b"1")]], &["x"], 1);
+    let record = root.path().join("layers").join(made.layers[0].hex()).join("layer.json");
+    fs::write(&record, "").unwrap();
+    let store = open(root.path());
+    assert!(store.resolve("x").is_err());
+    let again = image(&store, &[&[("a", b"1")]], &["x"], 1);
+    assert_eq!(again.id, made.id);
+    assert_eq!(read_layer_file(&store, &again, "a").unwrap(), b"1");
+    assert!(listing(root.path(), "ingest").is_empty());
+}
+
+#[test]
+fn a_pin_outlives_the_boot_once_an_image_was_recorded() {
+    let root = tempfile::tempdir().unwrap();
+    let pin = |store: &Store, name: &str| {
+        let lease = store.lease();
+        let layer = store.put_layer(&tar(&[("a", name.as_bytes())])[..], &lease).unwrap();
+        let pin = crate::Pin {
+            name: name.into(),
+            layers: vec![layer.diff_id],
+            blobs: Vec::new(),
+            data: serde_json::Value::Null,
+            created: Timestamp::from_seconds(1),
+        };
+        store.pin(&pin).unwrap();
+    };
+    let names =
+        |store: &Store| -> Vec<String> { store.pins("").into_iter().map(|pin| pin.name).collect() };
+    // A store of another boot finds the folder of this one under another name.
+    let reboot = || {
+        let fresh = root.path().join("pins/fresh");
+        for item in fs::read_dir(&fresh).unwrap() {
+            fs::rename(item.unwrap().path(), fresh.join("another-boot")).unwrap();
+        }
+    };
+    {
+        let store = open(root.path());
+        pin(&store, "flushed");
+        image(&store, &[&[("b", b"1")]], &["x"], 1);
+        pin(&store, "fresh");
+    }
+    {
+        // Only the daemon ended.
+        let store = open(root.path());
+        assert_eq!(names(&store), ["flushed", "fresh"]);
+    }
+    reboot();
+    {
+        let store = open(root.path());
+        assert_eq!(names(&store), ["flushed"]);
+        // What is pinned anew is fresh again, and so is nothing that was unpinned.
+        pin(&store, "flushed");
+        pin(&store, "gone");
+        store.unpin("gone").unwrap();
+    }
+    assert_eq!(names(&open(root.path())), ["flushed"]);
+    reboot();
+    assert_eq!(names(&open(root.path())), [] as [&str; 0]);
+}
+
+#[test]
+fn what_is_stored_is_flushed_before_it_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let is_flushed = || store.inner.writer().is_flushed(&store.inner);
+    assert!(!is_flushed());
+    image(&store, &[&[("a", b"1")]], &["x"], 1);
+    assert!(is_flushed());
+    store.put_layer(&tar(&[("a", b"2")])[..], &store.lease()).unwrap();
+    assert!(!is_flushed());
+    store.tag("x", &name("y")).unwrap();
+    assert!(!is_flushed());
+    image(&store, &[&[("a", b"1")]], &["z"], 1);
+    assert!(is_flushed());
+}
+
 #[test]
 fn an_index_of_another_version_is_not_touched() {
     let root = tempfile::tempdir().unwrap();
