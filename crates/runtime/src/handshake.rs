@@ -148,6 +148,12 @@ impl ShimEnd {
     }
 }
 
+impl AsFd for ProcessEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl ProcessEnd {
     /// Waits for somebody at the gate.
     pub(crate) fn accept(gate: &OwnedFd) -> io::Result<Self> {

@@ -6,25 +6,9 @@
 
 mod common;
 
-use common::{Setup, eventually};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use common::{Setup, eventually, on_version_2};
 use serde_json::json;
 use shoal_runtime::protocol::{Operation, Status};
-use shoal_sys::cgroup::Layout;
-
-/// Runs on a thread that sees version 2 only; shims started from it do, too.
-fn on_version_2(test: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::spawn(|| {
-        shoal_sys::process::leave_mounts().unwrap();
-        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
-        mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MountFlags::empty(), None).unwrap();
-        assert!(Layout::detect().unwrap().is_v2());
-        test();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
 
 #[test]
 fn a_container_lives_and_dies() {

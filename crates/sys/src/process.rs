@@ -249,6 +249,29 @@ pub fn close_inherited(first: u32) {
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
 
+/// Closes every descriptor from 3 on but those in `kept`. For a process that will
+/// only become another program or end: whoever owned one of the others, in frames
+/// it never returns to, does not run again.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept {
+        if number > first {
+            close_between(first, number - 1)?;
+        }
+        first = first.max(number + 1);
+    }
+    close_between(first, u32::MAX)
+}
+
+fn close_between(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: by the contract of the only caller no owner uses its descriptor
+    // again; one that did would only see errors, as the kernel checks them.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// The highest signal number, real-time ones included.
 const LAST_SIGNAL: libc::c_int = 64;
 
@@ -323,6 +346,25 @@ mod tests {
         // The test harness has at least two.
         let refused = std::thread::spawn(|| fork_into(Namespaces::NONE, None)).join().unwrap();
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn only_what_is_kept_stays_open() {
+        use std::os::fd::IntoRawFd;
+        let open = || std::fs::File::open("/dev/null").unwrap().into_raw_fd();
+        // SAFETY: takes a number only.
+        let is_open = |fd: RawFd| unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0;
+        let thread = std::thread::spawn(move || {
+            // SAFETY: the thread has its own table from here on, opens all it uses
+            // itself, and ends with it.
+            assert_eq!(unsafe { libc::unshare(libc::CLONE_FILES) }, 0);
+            let all = [open(), open(), open(), open()];
+            // SAFETY: open, as just said, and not closed while borrowed.
+            let kept = [3, 1].map(|at| unsafe { BorrowedFd::borrow_raw(all[at]) });
+            close_all_but(&kept).unwrap();
+            all.map(is_open)
+        });
+        assert_eq!(thread.join().unwrap(), [false, true, false, true]);
     }
 
     #[test]

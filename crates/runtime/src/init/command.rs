@@ -4,6 +4,7 @@ use std::{ffi::CString, path::Path};
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, stat};
 use rustix::io::Errno;
+use shoal_sys::root::Root;
 
 use super::failed;
 use crate::{
@@ -26,9 +27,15 @@ pub(super) struct Command {
 }
 
 /// Goes to the working directory, which is made if missing, and finds the
-/// program. The calling process's root is the container's.
-pub(super) fn prepare(process: &ProcessPlan, identity: &Identity) -> Result<Command, Failure> {
-    enter(&process.cwd)?;
+/// program. The calling process's root is the container's, as is `root`; nothing
+/// of the host's is open.
+pub(super) fn prepare(
+    process: &ProcessPlan,
+    identity: &Identity,
+    root: Root,
+) -> Result<Command, Failure> {
+    enter(&root, &process.cwd)?;
+    drop(root);
     let mut environment = process.env.clone();
     if !environment.iter().any(|entry| entry.starts_with("HOME=")) {
         environment.push(format!("HOME={}", identity.home));
@@ -57,17 +64,13 @@ impl Command {
     }
 }
 
-fn enter(cwd: &Path) -> Result<(), Failure> {
+/// Links of `/proc` into other places (`/proc/1/root`, `/proc/self/fd/N`) are not
+/// followed: a directory behind one could be the host's, and be made there.
+fn enter(root: &Root, cwd: &Path) -> Result<(), Failure> {
     let what = || format!("cwd {:?}", cwd);
-    match rustix::process::chdir(cwd) {
-        Err(Errno::NOENT) => {
-            std::fs::create_dir_all(cwd).map_err(failed(what()))?;
-            rustix::process::chdir(cwd).map_err(failed(what()))?;
-        }
-        other => other.map_err(failed(what()))?,
-    }
-    // A directory reached through a descriptor of the host's is outside our root,
-    // and the kernel says so (CVE-2024-21626).
+    let dir = root.make_dir(cwd, 0o755).map_err(failed(what()))?;
+    rustix::process::fchdir(&dir).map_err(failed(what()))?;
+    // Of a directory outside our root the kernel says so (CVE-2024-21626).
     let real = rustix::process::getcwd(Vec::new()).map_err(failed(what()))?;
     if real.to_bytes().first() != Some(&b'/') {
         let text = format!("{} is outside of the container's root", what());

@@ -41,8 +41,10 @@ pub(crate) struct Ingredients<'a> {
 
 /// Becomes the container's first process. Does not return.
 pub(crate) fn container(ingredients: Ingredients<'_>) -> ! {
+    let mut ingredients = ingredients;
+    let prepared = prepare(&mut ingredients);
     let Ingredients { plan, socket, gate, .. } = &ingredients;
-    let (command, identity) = match prepare(&ingredients) {
+    let (command, identity) = match prepared {
         Ok(prepared) => prepared,
         Err(failure) => give_up(socket, &failure),
     };
@@ -80,21 +82,21 @@ fn wait_at(gate: &OwnedFd) -> ProcessEnd {
 }
 
 /// Everything up to giving up privileges and executing.
-fn prepare(ingredients: &Ingredients<'_>) -> Result<(Command, Identity), Failure> {
-    let Ingredients { bundle, plan, cgroup, join, stdio, socket, .. } = ingredients;
+fn prepare(ingredients: &mut Ingredients<'_>) -> Result<(Command, Identity), Failure> {
+    let join = std::mem::take(&mut ingredients.join);
+    let stdio = ingredients.stdio.take();
+    let Ingredients { bundle, plan, cgroup, socket, gate, .. } = &*ingredients;
     for (fd, namespaces) in join {
-        process::join(fd.as_fd(), *namespaces).map_err(failed("joining a namespace"))?;
+        process::join(fd.as_fd(), namespaces).map_err(failed("joining a namespace"))?;
     }
     let root = build_root(bundle, plan)?;
-    let made;
     let stdio = match stdio {
         Some(stdio) => stdio,
         None => {
             let (master, slave) = terminal::create(&root, plan.process.size)?;
             terminal::mount_console(&root, &slave)?;
             socket.terminal(master.as_fd()).map_err(failed("handing over the terminal"))?;
-            made = ProcessStdio::Terminal(slave);
-            &made
+            ProcessStdio::Terminal(slave)
         }
     };
     names(plan)?;
@@ -111,10 +113,12 @@ fn prepare(ingredients: &Ingredients<'_>) -> Result<(Command, Identity), Failure
     }
     mount::pivot(root.as_fd()).map_err(failed("pivot_root"))?;
     let identity = identity::resolve(&root, &plan.process.user)?;
-    let command = command::prepare(&plan.process, &identity)?;
     new_session(stdio.terminal())?;
     stdio.give_to(identity.uid);
-    install(stdio)?;
+    let gate = gate.as_ref().map(AsFd::as_fd);
+    let kept: Vec<_> = [socket.as_fd(), root.as_fd()].into_iter().chain(gate).collect();
+    install(stdio, &kept)?;
+    let command = command::prepare(&plan.process, &identity, root)?;
     socket.ready().map_err(failed("reporting"))?;
     Ok((command, identity))
 }

@@ -32,36 +32,38 @@ pub(crate) struct ExecIngredients<'a> {
 
 /// Becomes a further process of a container. Does not return.
 pub(crate) fn exec(ingredients: ExecIngredients<'_>) -> ! {
-    let socket = &ingredients.socket;
-    match run(&ingredients) {
+    let mut ingredients = ingredients;
+    let stdio = ingredients.stdio.take();
+    match run(&ingredients, stdio) {
         Ok(never) => match never {},
-        Err(failure) => give_up(socket, &failure),
+        Err(failure) => give_up(&ingredients.socket, &failure),
     }
 }
 
-fn run(ingredients: &ExecIngredients<'_>) -> Result<Infallible, Failure> {
-    let ExecIngredients { process, init, namespaces, stdio, socket, dies_with_maker } = ingredients;
+fn run(
+    ingredients: &ExecIngredients<'_>,
+    stdio: Option<ProcessStdio>,
+) -> Result<Infallible, Failure> {
+    let ExecIngredients { process, init, namespaces, socket, dies_with_maker, .. } = ingredients;
     // The control group first: a cgroup namespace begins where its maker stands.
     socket.wait_joined().map_err(failed("waiting for the control group"))?;
     process::join(*init, namespaces.with(Namespaces::MOUNT))
         .map_err(failed("joining the container's namespaces"))?;
     // From here on `/` is the container's root.
     let root = Root::at("/").map_err(failed("the container's root"))?;
-    let made;
     let stdio = match stdio {
         Some(stdio) => stdio,
         None => {
             let (master, slave) = terminal::create(&root, process.size)?;
             socket.terminal(master.as_fd()).map_err(failed("handing over the terminal"))?;
-            made = ProcessStdio::Terminal(slave);
-            &made
+            ProcessStdio::Terminal(slave)
         }
     };
     let identity = identity::resolve(&root, &process.user)?;
-    let command = command::prepare(process, &identity)?;
     new_session(stdio.terminal())?;
     stdio.give_to(identity.uid);
-    install(stdio)?;
+    install(stdio, &[socket.as_fd(), root.as_fd()])?;
+    let command = command::prepare(process, &identity, root)?;
     socket.ready().map_err(failed("reporting"))?;
     socket.wait_go().map_err(failed("waiting for the start"))?;
     confine::confine(&process.confinement, &identity, process.umask, *dies_with_maker)?;

@@ -5,13 +5,14 @@
 //! process becomes its program, or tells the shim why not and ends.
 //!
 //! Invariants: until the program runs, the process cannot be traced by anything in
-//! the container (the shim is not dumpable, and so is its copy); no descriptor but
-//! 0, 1 and 2 survives into the program; every path of the container is resolved
-//! inside its root.
+//! the container (the shim is not dumpable, and so is its copy); no descriptor of
+//! the host's is open any more when the working directory and the program are
+//! looked for, and none but 0, 1 and 2 survives into the program; every path of the
+//! container is resolved inside its root.
 
 use std::{
     fmt::Display,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use crate::{
@@ -53,13 +54,19 @@ fn give_up(socket: &ProcessEnd, failure: &Failure) -> ! {
     shoal_sys::process::exit_now(UNTOLD)
 }
 
-/// Makes 0, 1 and 2 of these and sees to it that nothing else stays open.
-fn install(stdio: &ProcessStdio) -> Result<(), Failure> {
+/// Makes 0, 1 and 2 of these and closes everything else but `kept`, which the
+/// program does not inherit. From here on `/proc/self/fd` leads nowhere: a path of
+/// the image's choosing may go through it (CVE-2024-21626).
+fn install(stdio: ProcessStdio, kept: &[BorrowedFd<'_>]) -> Result<(), Failure> {
     let [input, output, errors] = stdio.ends();
     rustix::stdio::dup2_stdin(input).map_err(failed("standard input"))?;
     rustix::stdio::dup2_stdout(output).map_err(failed("standard output"))?;
     rustix::stdio::dup2_stderr(errors).map_err(failed("standard error"))?;
-    shoal_sys::process::close_on_exec_from(3).map_err(failed("closing descriptors"))
+    // By its owner: what follows closes under the feet of those who are left.
+    drop(stdio);
+    shoal_sys::process::close_on_exec_from(3)
+        .and_then(|()| shoal_sys::process::close_all_but(kept))
+        .map_err(failed("closing descriptors"))
 }
 
 /// An own session with the terminal as its controlling one.

@@ -75,7 +75,7 @@ pub(crate) fn make_container(recipe: Recipe<'_>) -> Result<Newborn, Failure> {
     let child = match forked.map_err(failed("new process"))? {
         Forked::Parent(child) => child,
         Forked::Child => {
-            drop(socket);
+            drop((socket, unified));
             init::container(Ingredients {
                 bundle,
                 plan,
@@ -115,7 +115,7 @@ pub(crate) fn make_exec(
     let child = match forked.map_err(failed("new process"))? {
         Forked::Parent(child) => child,
         Forked::Child => {
-            drop(socket);
+            drop((socket, unified));
             init::exec(ExecIngredients {
                 process: plan,
                 init,

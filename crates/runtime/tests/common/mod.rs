@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use serde_json::{Value, json};
 use shoal_runtime::{
     bundle::{Bundle, ExitRecord, Lenient, LogConfig, RootFs, ShimConfig},
@@ -325,6 +326,27 @@ pub fn read_until(stream: &mut Connection, wanted: &str) -> String {
         }
     }
     text
+}
+
+/// Runs on a thread with mounts of its own; shims started from it have them, too.
+pub fn with_own_mounts(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::spawn(|| {
+        shoal_sys::process::leave_mounts().unwrap();
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+        test();
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Runs on a thread that sees version 2 control groups only.
+pub fn on_version_2(test: impl FnOnce() + Send + 'static) {
+    with_own_mounts(|| {
+        mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MountFlags::empty(), None).unwrap();
+        assert!(Layout::detect().unwrap().is_v2());
+        test();
+    });
 }
 
 /// Waits until it holds.
