@@ -58,14 +58,16 @@
 //! byte. A client that goes away detaches; the container goes on. A client that
 //! does not read stops the stream at [`STREAM_BUFFER`] bytes and, with it, the
 //! container's writes: nothing is dropped. Input is taken from the client only as
-//! fast as the container reads it.
+//! fast as the container reads it. A client that goes on asking without reading the
+//! answers is hung up on.
 //!
 //! An exec's connection is the exec: its `End` carries the exec's exit code.
 //! When the client goes away the process goes on without listeners.
 //!
 //! # The end
 //!
-//! Process ends → output read to its end, log written → `exit.json` renamed into
+//! Process ends → what it has written is read (not what others who hold its output
+//! write later), log written → `exit.json` renamed into
 //! place → `End` to every stream, `Exited` to every `Wait` → cgroup removed →
 //! `shim.sock` removed → every connection closed by the shim leaving. So the end
 //! of file on the engine's connection says: nothing of this container is left.
@@ -195,7 +197,9 @@ pub struct ExecRequest {
     /// Send standard output and error; otherwise they are read and dropped.
     #[serde(default)]
     pub output: bool,
-    /// Docker's `exec --privileged`: all capabilities and no seccomp filter.
+    /// Docker's `exec --privileged`: all capabilities and no seccomp filter, except
+    /// that of a container which has all capabilities itself. Without this the exec
+    /// is confined as the container is, privileged or not.
     #[serde(default)]
     pub privileged: bool,
 }

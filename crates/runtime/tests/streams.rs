@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{fs, io::Write as _, os::unix::net::UnixStream};
+use std::{fs, io::Write as _, os::unix::net::UnixStream, time::Duration};
 
 use common::{PATIENCE, Setup, collect, eventually, exec_request, read_until, run};
 use shoal_runtime::{
@@ -401,4 +401,80 @@ fn a_wait_dies_with_its_client() {
 fn without_stdin_it_reads_nothing() {
     let (output, exit) = run(Setup::new(&["wc", "-c"]));
     assert_eq!((output.trim(), exit.exit_code), ("0", 0));
+}
+
+/// A process left behind that writes for ever keeps nobody waiting.
+#[test]
+fn an_exec_ends_though_its_output_goes_on() {
+    let mut container = Setup::new(&["sleep", "1000"]).create();
+    container.control.set_timeout(Some(Duration::from_secs(10))).unwrap();
+    container.start();
+    // Who reads nothing meanwhile gets no more than buffers and pipes held.
+    let flood = "for i in 1 2 3 4; do cat /dev/zero & done; sleep 0.1";
+    for output in [false, true].into_iter().cycle().take(10) {
+        let mut stream = container.connect();
+        let request = ExecRequest { output, ..exec_request(&["sh", "-c", flood]) };
+        stream.call(Operation::Exec(Box::new(request))).unwrap();
+        eventually("it is forgotten", || container.state().execs.is_empty());
+        let (bytes, exit) = collect(stream);
+        assert_eq!(exit.exit_code, 0);
+        assert!(bytes.len() < 1 << 20, "{} bytes", bytes.len());
+    }
+    container.finish();
+}
+
+/// What the container wrote before its end is all there, however late it is read.
+#[test]
+fn the_last_output_of_an_exec_is_not_cut() {
+    let mut container = Setup::new(&["sleep", "1000"]).create();
+    container.start();
+    for _ in 0..20 {
+        let (output, code) = container.exec_script("yes | head -c 65000; yes | head -c 60000 >&2");
+        assert_eq!((output.len(), code), (125_000, 0));
+    }
+    container.finish();
+}
+
+/// Somebody who was given the container's output and outlives it.
+#[test]
+fn a_container_ends_though_its_output_goes_on() {
+    let mut setup = Setup::new(&["sh", "-c", "echo ready; exec sleep 1000"]);
+    setup.config.log = None;
+    let mut container = setup.create();
+    container.control.set_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut stream = container.attach(false);
+    container.start();
+    read_until(&mut stream, "ready");
+    let end = format!("/proc/{}/fd/1", container.pid());
+    let write = || {
+        let mut end = fs::OpenOptions::new().write(true).open(&end).unwrap();
+        std::thread::spawn(move || while end.write_all(&[b'x'; 65536]).is_ok() {})
+    };
+    let writers = [write(), write(), write(), write()];
+    drop(stream);
+    container.kill(9);
+    assert_eq!(container.wait().exit_code, 137);
+    container.gone();
+    for writer in writers {
+        writer.join().unwrap();
+    }
+}
+
+/// Who asks on and on and reads no answer is hung up on.
+#[test]
+fn answers_nobody_reads_do_not_pile_up() {
+    let mut container = Setup::new(&["sleep", "1000"]).create();
+    container.start();
+    let stream = container.connect();
+    let mut bytes = Vec::new();
+    for id in 0..1000 {
+        let request = shoal_runtime::protocol::Request { id, operation: Operation::State };
+        shoal_runtime::protocol::encode_request(&request, &mut bytes).unwrap();
+    }
+    let mut socket = UnixStream::connect(container.setup.bundle.socket_path()).unwrap();
+    let refused = (0..500).any(|_| socket.write_all(&bytes).is_err());
+    assert!(refused, "it is still answered");
+    drop(stream);
+    assert_eq!(container.exec_script("echo served").0, "served\n");
+    container.finish();
 }

@@ -11,8 +11,8 @@ use super::Owner;
 use crate::{
     bundle::ExitRecord,
     protocol::{
-        Decoder, Failure, FrameKind, Outcome, Reply, Response, STREAM_BUFFER, encode, encode_end,
-        encode_response,
+        Decoder, Failure, FrameKind, MAX_MESSAGE_PAYLOAD, Outcome, Reply, Response, STREAM_BUFFER,
+        encode, encode_end, encode_response,
     },
 };
 
@@ -21,6 +21,10 @@ pub(super) type ClientId = usize;
 
 /// Bytes asked for per read.
 const READ_SIZE: usize = 64 * 1024;
+
+/// Most bytes held for a client that asks on and on and reads no answer. Output
+/// stays far below, by [`Connection::lags`].
+const MOST_UNREAD: usize = MAX_MESSAGE_PAYLOAD;
 
 /// A connection with its client.
 pub(super) struct Connection {
@@ -122,6 +126,9 @@ impl Connection {
             self.broken = true;
         }
         self.flush();
+        if self.pending() > MOST_UNREAD {
+            self.broken = true;
+        }
     }
 
     /// Output for a stream.

@@ -13,6 +13,11 @@ use crate::init::ProcessStdio;
 /// Bytes of input held for a process that does not read; a client's next frame is
 /// taken only when less is held.
 pub(super) const INPUT_BUFFER: usize = 64 * 1024;
+/// Most bytes a pipe holds, unless the machine's owner or a privileged container has
+/// made it larger (`/proc/sys/fs/pipe-max-size`).
+const LARGEST_PIPE: usize = 1024 * 1024;
+/// More bytes than a terminal holds.
+const LARGEST_TERMINAL: usize = 64 * 1024;
 /// Index of standard output in [`ShimIo::outputs`].
 pub(super) const STDOUT: usize = 0;
 /// Index of standard error.
@@ -117,6 +122,19 @@ impl ShimIo {
         }
         if self.pending.capacity() > INPUT_BUFFER / 4 {
             self.pending = Vec::new();
+        }
+    }
+
+    /// How many bytes there are to be read now: of a terminal, which does not tell
+    /// until they are read, how many there are at most.
+    pub(super) fn held(&self, which: usize) -> usize {
+        match self.outputs.get(which).and_then(Option::as_ref) {
+            None => 0,
+            Some(_) if self.is_terminal() => LARGEST_TERMINAL,
+            Some(end) => {
+                let held = rustix::io::ioctl_fionread(end).unwrap_or(0);
+                usize::try_from(held).unwrap_or(LARGEST_PIPE).min(LARGEST_PIPE)
+            }
         }
     }
 

@@ -48,31 +48,35 @@ impl Shim {
 
     /// Reads one output once.
     pub(super) fn pump_output(&mut self, owner: Owner, which: usize) {
-        self.read_output(owner, which);
+        self.read_output(owner, which, READ_SIZE);
     }
 
     /// Reads everything that is there now, however far listeners lag: the process
-    /// has ended, so it is no more than pipes hold.
+    /// has ended, and what it wrote is in the pipes. Not more than that: somebody it
+    /// has left behind, or given its output to, may write for ever.
     pub(super) fn drain_output(&mut self, owner: Owner) {
         for which in 0..2 {
-            while self.read_output(owner, which) {}
+            let mut left = self.io_of(owner).map_or(0, |io| io.held(which));
+            while left > 0 {
+                match self.read_output(owner, which, left) {
+                    0 => break,
+                    count => left = left.saturating_sub(count),
+                }
+            }
         }
     }
 
-    /// Whether there was something.
-    fn read_output(&mut self, owner: Owner, which: usize) -> bool {
+    /// Reads once, at most `most` bytes; how many there were.
+    fn read_output(&mut self, owner: Owner, which: usize, most: usize) -> usize {
         let mut buffer = std::mem::take(&mut self.buffer);
         if buffer.len() < READ_SIZE {
             buffer.resize(READ_SIZE, 0);
         }
-        let count = self.io_of(owner).and_then(|io| io.read(which, &mut buffer));
-        let some = match count {
-            Some(count) if count > 0 => {
-                self.deliver(owner, which, &buffer[..count]);
-                true
-            }
-            _ => false,
-        };
+        let most = most.min(READ_SIZE);
+        let count = self.io_of(owner).and_then(|io| io.read(which, &mut buffer[..most]));
+        if let Some(count) = count.filter(|&count| count > 0) {
+            self.deliver(owner, which, &buffer[..count]);
+        }
         if count == Some(0)
             && owner == Owner::Container
             && let Some(log) = &mut self.log
@@ -80,7 +84,7 @@ impl Shim {
             log.end(which);
         }
         self.buffer = buffer;
-        some
+        count.unwrap_or(0)
     }
 
     fn deliver(&mut self, owner: Owner, which: usize, bytes: &[u8]) {
