@@ -8,13 +8,13 @@ use std::{
 
 use rustix::fs::{FileType, FsWord, fstat, fstatfs};
 use shoal_sys::{
-    mount::{self, Attributes, Change, FileSystem},
+    mount::{self, Attributes, FileSystem},
     root::Root,
 };
 
 use super::failed;
 use crate::{
-    plan::{MountKind, MountPlan},
+    plan::{MountKind, MountOptions, MountPlan},
     protocol::{Failure, Reason},
 };
 
@@ -46,7 +46,7 @@ pub(super) fn mount(
     match &plan.kind {
         MountKind::Bind { source, recursive } => bind(root, plan, source, *recursive),
         MountKind::FileSystem { kind, source, options } => {
-            let made = file_system(kind, source.as_deref(), options, plan.change)
+            let made = file_system(kind, source.as_deref(), options, plan.options)
                 .map_err(failed(format!("mounting {kind} at {place}")))?;
             let target = if KERNEL_SYSTEMS.contains(&kind.as_str()) {
                 kernel_place(root, &plan.destination)?
@@ -69,17 +69,19 @@ pub(super) fn mount(
 fn file_system(
     kind: &str,
     source: Option<&str>,
-    options: &[(String, Option<String>)],
-    change: Change,
+    data: &[(String, Option<String>)],
+    options: MountOptions,
 ) -> std::io::Result<OwnedFd> {
     let system = FileSystem::new(kind)?;
     system.option("source", Some(source.unwrap_or(kind)))?;
-    for (name, value) in options {
+    for (name, value) in data {
         system.option(name, value.as_deref())?;
     }
-    let made = system.mount(change.set)?;
-    if change.propagation.is_some() {
-        mount::change(&made, Change { propagation: change.propagation, ..Change::default() })?;
+    // Born with its attributes: nothing is below it yet, and nothing to be cleared.
+    let made = system.mount(options.set.with(options.set_below))?;
+    let rest = MountOptions { propagation: options.propagation, ..MountOptions::default() };
+    for change in rest.changes() {
+        mount::change(&made, change)?;
     }
     Ok(made)
 }
@@ -89,10 +91,8 @@ fn bind(root: &Root, plan: &MountPlan, source: &Path, recursive: bool) -> Result
     let text = source.display();
     let copy =
         mount::copy_path(source, recursive).map_err(failed(format!("bind source path {text}")))?;
-    let changes = plan.change != Change::default();
-    if changes {
-        // Without AT_RECURSIVE a copy of many mounts is changed at its top only.
-        mount::change(&copy, plan.change).map_err(failed(format!("options of mount {place}")))?;
+    for change in plan.options.changes() {
+        mount::change(&copy, change).map_err(failed(format!("options of mount {place}")))?;
     }
     let stat = fstat(&copy).map_err(failed(format!("bind source path {text}")))?;
     let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;

@@ -19,7 +19,7 @@ mod mounts;
 mod process;
 mod resources;
 
-pub(crate) use mounts::{MountKind, MountPlan};
+pub(crate) use mounts::{MountKind, MountOptions, MountPlan};
 pub(crate) use process::{Confinement, ProcessPlan, Rlimit, UserChoice};
 pub(crate) use resources::{CgroupPlan, DeviceNode, DeviceNodeKind};
 
@@ -82,8 +82,10 @@ impl Plan {
         let paths = |list: &[PathBuf]| -> Result<Vec<PathBuf>, Failure> {
             list.iter().map(|path| absolute(path)).collect()
         };
+        let namespaces = NamespacePlan::new(linux, config)?;
+        let sysctls = sysctls(linux, &namespaces)?;
         Ok(Self {
-            namespaces: NamespacePlan::new(linux, config)?,
+            namespaces,
             root,
             root_read_only: spec.root.as_ref().is_some_and(|root| root.readonly),
             mounts: spec
@@ -96,7 +98,7 @@ impl Plan {
             read_only_paths: paths(&linux.readonly_paths)?,
             hostname: spec.hostname.clone(),
             domainname: spec.domainname.clone(),
-            sysctls: sysctls(linux)?,
+            sysctls,
             process,
             cgroup: CgroupPlan::new(linux)?,
         })
@@ -155,7 +157,7 @@ fn root(bundle: &Bundle, spec: &Spec, config: &ShimConfig) -> Result<RootPlan, F
     }
 }
 
-fn sysctls(linux: &Linux) -> Result<Vec<(PathBuf, String)>, Failure> {
+fn sysctls(linux: &Linux, namespaces: &NamespacePlan) -> Result<Vec<(PathBuf, String)>, Failure> {
     let convert = |(name, value): (&String, &String)| {
         // `net.ipv4.conf.eth0/1.forwarding`: a slash stands for a dot in a name.
         let path: String = name
@@ -167,13 +169,42 @@ fn sysctls(linux: &Linux) -> Result<Vec<(PathBuf, String)>, Failure> {
             })
             .collect();
         let path = PathBuf::from(path);
-        if path.components().all(|part| matches!(part, Component::Normal(_))) {
-            Ok((path, value.clone()))
-        } else {
-            Err(invalid(format!("sysctl {name:?} is not a name")))
+        if !path.components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(invalid(format!("sysctl {name:?} is not a name")));
+        }
+        match namespace_of(&path, namespaces) {
+            None => Err(invalid(format!("sysctl {name:?} is not in a separate kernel namespace"))),
+            Some(Placement::Host) => {
+                Err(invalid(format!("sysctl {name:?} is not allowed in the host's namespace")))
+            }
+            Some(_) => Ok((path, value.clone())),
         }
     };
     linux.sysctl.iter().map(convert).collect()
+}
+
+/// Which namespace a kernel parameter belongs to; all others are the machine's, and
+/// some of these (`kernel.core_pattern`) run programs on it.
+fn namespace_of<'a>(sysctl: &Path, namespaces: &'a NamespacePlan) -> Option<&'a Placement> {
+    const IPC: [&str; 8] = [
+        "kernel/msgmax",
+        "kernel/msgmnb",
+        "kernel/msgmni",
+        "kernel/sem",
+        "kernel/shm_rmid_forced",
+        "kernel/shmall",
+        "kernel/shmmax",
+        "kernel/shmmni",
+    ];
+    if sysctl.starts_with("net") {
+        Some(&namespaces.network)
+    } else if sysctl.starts_with("fs/mqueue") || IPC.iter().any(|name| sysctl == Path::new(name)) {
+        Some(&namespaces.ipc)
+    } else if sysctl == Path::new("kernel/domainname") {
+        Some(&namespaces.uts)
+    } else {
+        None
+    }
 }
 
 /// Parts of the spec we know and do not do.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use shoal_sys::mount::{Attributes, Change};
+use shoal_sys::mount::{Attributes, Change, Propagation};
 
 use super::{absolute, invalid, propagation_named, unbuilt};
 use crate::{bundle::Bundle, protocol::Failure, spec::Mount};
@@ -13,8 +13,21 @@ pub(crate) struct MountPlan {
     /// In the container.
     pub(crate) destination: PathBuf,
     pub(crate) kind: MountKind,
-    /// What to set and clear on it, and how it propagates.
-    pub(crate) change: Change,
+    pub(crate) options: MountOptions,
+}
+
+/// What is to be changed about a mount once it is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MountOptions {
+    /// Set on it alone.
+    pub(crate) set: Attributes,
+    /// Cleared on it alone. Never that it is read-only: a bind mount would make
+    /// writable what the host has read-only.
+    pub(crate) clear: Attributes,
+    /// Set on it and on everything mounted below it.
+    pub(crate) set_below: Attributes,
+    /// How it propagates, and whether everything below it does so, too.
+    pub(crate) propagation: Option<(Propagation, bool)>,
 }
 
 /// What is mounted.
@@ -54,7 +67,27 @@ impl MountPlan {
                 options: options.data,
             },
         };
-        Ok(Self { destination, kind, change: options.change })
+        Ok(Self { destination, kind, options: options.mount })
+    }
+}
+
+impl MountOptions {
+    /// The kernel's calls that make it so. Each is for the one mount or for all
+    /// below it, too, and what is asked for differs in that.
+    pub(crate) fn changes(self) -> impl Iterator<Item = Change> {
+        let Self { set, clear, set_below, propagation } = self;
+        let (how, recursive) = propagation.unzip();
+        [
+            Change {
+                propagation: how,
+                recursive: recursive.unwrap_or_default(),
+                ..Change::default()
+            },
+            Change { set: set_below, recursive: !set_below.is_empty(), ..Change::default() },
+            Change { set, clear, ..Change::default() },
+        ]
+        .into_iter()
+        .filter(|change| *change != Change::default())
     }
 }
 
@@ -74,38 +107,43 @@ fn bind(
 struct Options {
     bind: Option<bool>,
     write: Option<bool>,
-    change: Change,
+    mount: MountOptions,
     data: Vec<(String, Option<String>)>,
 }
 
 impl Options {
     fn take(&mut self, option: &str, destination: &std::path::Path) -> Result<(), Failure> {
+        let mount = &mut self.mount;
         if let Some((attribute, on)) = attribute(option) {
             let (to, from) = match on {
-                true => (&mut self.change.set, &mut self.change.clear),
-                false => (&mut self.change.clear, &mut self.change.set),
+                true => (&mut mount.set, &mut mount.clear),
+                false => (&mut mount.clear, &mut mount.set),
             };
             *to = to.with(attribute);
             *from = from.without(attribute);
-            if attribute == Attributes::READ_ONLY {
-                self.write = Some(!on);
-            }
             return Ok(());
         }
-        if let Some((propagation, recursive)) = propagation_named(option) {
-            self.change.propagation = Some(propagation);
-            self.change.recursive |= recursive;
+        if let Some(propagation) = propagation_named(option) {
+            mount.propagation = Some(propagation);
             return Ok(());
         }
         match option {
+            "ro" => {
+                mount.set = mount.set.with(Attributes::READ_ONLY);
+                self.write = Some(false);
+            }
+            "rro" => {
+                mount.set_below = mount.set_below.with(Attributes::READ_ONLY);
+                self.write = Some(false);
+            }
+            "rw" => {
+                mount.set = mount.set.without(Attributes::READ_ONLY);
+                mount.set_below = mount.set_below.without(Attributes::READ_ONLY);
+                self.write = Some(true);
+            }
             "bind" => self.bind = Some(false),
             "rbind" => self.bind = Some(true),
             "defaults" | "async" => {}
-            "rro" => {
-                self.change.set = self.change.set.with(Attributes::READ_ONLY);
-                self.change.recursive = true;
-                self.write = Some(false);
-            }
             "shared" | "rshared" | "remount" | "idmap" | "ridmap" | "tmpcopyup"
             | "copy-symlink" | "rnosuid" | "rnodev" | "rnoexec" => {
                 let what = format!("option {option:?} of mount {}", destination.display());
@@ -123,8 +161,6 @@ impl Options {
 /// An option that is an attribute of the mount: set or cleared by it.
 fn attribute(option: &str) -> Option<(Attributes, bool)> {
     Some(match option {
-        "ro" => (Attributes::READ_ONLY, true),
-        "rw" => (Attributes::READ_ONLY, false),
         "nosuid" => (Attributes::NO_SUID, true),
         "suid" => (Attributes::NO_SUID, false),
         "nodev" => (Attributes::NO_DEV, true),

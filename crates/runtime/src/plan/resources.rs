@@ -155,14 +155,18 @@ fn device_rule(rule: &spec::DeviceRule) -> Result<DeviceRule, Failure> {
         Some("b") => DeviceKind::Block,
         Some(other) => return Err(invalid(format!("a device rule for type {other:?}"))),
     };
-    // -1 stands for any.
-    let number = |part: Option<i64>| part.and_then(|number| u32::try_from(number).ok());
+    let number = |part: Option<i64>| match part {
+        None | Some(-1) => Ok(None),
+        Some(number) => u32::try_from(number)
+            .map(Some)
+            .map_err(|_| invalid(format!("a device rule for number {number}"))),
+    };
     let access = rule.access.as_deref().unwrap_or("rwm");
     Ok(DeviceRule {
         allow: rule.allow,
         kind,
-        major: number(rule.major),
-        minor: number(rule.minor),
+        major: number(rule.major)?,
+        minor: number(rule.minor)?,
         read: access.contains('r'),
         write: access.contains('w'),
         mknod: access.contains('m'),

@@ -83,17 +83,40 @@ fn mount_options_are_sorted() {
     assert_eq!(mounts[0].destination, Path::new("/data"));
     assert_eq!(mounts[0].kind, MountKind::Bind { source: "/host".into(), recursive: true });
     use shoal_sys::mount::Attributes;
-    assert!(mounts[0].change.set.has(Attributes::READ_ONLY.with(Attributes::NO_SUID)));
-    assert_eq!(mounts[0].change.propagation, Some(Propagation::Private));
+    let options = mounts[0].options;
+    assert_eq!(options.set, Attributes::READ_ONLY.with(Attributes::NO_SUID));
+    assert_eq!(options.propagation, Some((Propagation::Private, true)));
     let MountKind::FileSystem { kind, options, .. } = &mounts[1].kind else { panic!() };
     assert_eq!(kind, "tmpfs");
     assert_eq!(options[1], ("size".into(), Some("65536k".into())));
     assert_eq!(mounts[2].kind, MountKind::Cgroup { writable: false });
 }
 
+/// What is for the mount alone is not done to those below it.
+#[test]
+fn what_changes_below_a_mount_is_asked_for_by_name() {
+    use shoal_sys::mount::{Attributes, Change};
+    let changes = |options: &[&str]| -> Vec<Change> {
+        let mut spec = spec();
+        spec["mounts"] = json!([
+            {"destination": "/data", "source": "/host", "type": "bind", "options": options}]);
+        plan(spec).unwrap().mounts[0].options.changes().collect()
+    };
+    let private =
+        Change { propagation: Some(Propagation::Private), recursive: true, ..Change::default() };
+    let read_only = Change { set: Attributes::READ_ONLY, ..Change::default() };
+    let all_read_only = Change { recursive: true, ..read_only };
+    assert_eq!(changes(&["rbind", "rw"]), []);
+    assert_eq!(changes(&["rbind", "rw", "rprivate"]), [private]);
+    assert_eq!(changes(&["rbind", "ro", "rprivate"]), [private, read_only]);
+    assert_eq!(changes(&["rbind", "rro", "rprivate"]), [private, all_read_only]);
+    assert_eq!(changes(&["rbind", "rro", "ro", "rw"]), []);
+}
+
 #[test]
 fn sysctl_names_stay_below_proc_sys() {
     let mut good = spec();
+    good["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "network"}]);
     good["linux"]["sysctl"] = json!({"net.ipv4.conf.eth0/1.forwarding": "1"});
     let sysctls = plan(good).unwrap().sysctls;
     assert_eq!(sysctls[0].0, Path::new("net/ipv4/conf/eth0.1/forwarding"));
@@ -104,6 +127,37 @@ fn sysctl_names_stay_below_proc_sys() {
             Err(refused) => assert_eq!(refused.reason, Reason::Invalid, "{name}"),
             Ok(plan) => assert!(!plan.sysctls[0].0.starts_with(".."), "{name}"),
         }
+    }
+}
+
+#[test]
+fn sysctls_of_the_machine_are_refused() {
+    let tried = |name: &str, namespaces: Value| {
+        let mut spec = spec();
+        spec["linux"]["namespaces"] = namespaces;
+        spec["linux"]["sysctl"] = json!({ name: "1" });
+        plan(spec).map_err(|refused| refused.reason).map(|plan| plan.sysctls.len())
+    };
+    let own = json!([{"type": "mount"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}]);
+    let hosts = json!([{"type": "mount"}]);
+    for name in ["net.core.somaxconn", "kernel.sem", "fs.mqueue.msg_max", "kernel.domainname"] {
+        assert_eq!(tried(name, own.clone()), Ok(1), "{name}");
+        assert_eq!(tried(name, hosts.clone()), Err(Reason::Invalid), "{name}");
+    }
+    for name in ["kernel.core_pattern", "kernel/core_pattern", "vm.drop_caches", "network.x"] {
+        assert_eq!(tried(name, own.clone()), Err(Reason::Invalid), "{name}");
+    }
+}
+
+/// A number that does not fit must not become a rule for all.
+#[test]
+fn device_numbers_that_are_none_are_refused() {
+    for (major, good) in [(-1_i64, true), (10, true), (-2, false), (1 << 32, false)] {
+        let mut spec = spec();
+        spec["linux"]["cgroupsPath"] = json!("/shoal/x");
+        spec["linux"]["resources"] = json!({"devices": [
+            {"allow": true, "type": "c", "major": major, "minor": 1, "access": "rw"}]});
+        assert_eq!(plan(spec).is_ok(), good, "{major}");
     }
 }
 
