@@ -5,6 +5,7 @@ mod common;
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use common::{Setup, exec_request, run, script, succeed};
+use rustix::mount::{MountFlags, mount, mount_remount};
 use serde_json::json;
 use shoal_runtime::protocol::Reason;
 
@@ -103,6 +104,79 @@ fn a_privileged_exec_is_asked_for_by_name_only() {
     let (output, _) = container.exec(request).unwrap();
     assert_eq!(output, "Seccomp:\t0\nmounted\n");
     container.finish();
+}
+
+/// A filter chosen for a privileged container holds for what is execed into it.
+#[test]
+fn an_exec_keeps_the_filter_of_a_privileged_container() {
+    let mut setup = Setup::new(&["sleep", "1000"]);
+    let every: Vec<_> = shoal_sys::caps::Capabilities::permitted().unwrap().names().collect();
+    for set in ["bounding", "effective", "permitted"] {
+        setup.spec["process"]["capabilities"][set] = json!(every);
+    }
+    let mut container = setup.create();
+    container.start();
+    for privileged in [false, true] {
+        let mut request = exec_request(&["grep", "Seccomp:", "/proc/self/status"]);
+        request.privileged = privileged;
+        assert_eq!(container.exec(request).unwrap().0, "Seccomp:\t2\n", "{privileged}");
+    }
+    container.finish();
+}
+
+/// Each process begins with an empty session keyring: keys of whoever started the
+/// daemon, or of another container, are not at hand.
+#[test]
+fn session_keyrings_are_not_shared() {
+    // As another user, who sees only what is at hand.
+    const SESSION: &str = "grep keyring /proc/keys | grep _ses: | cut -d' ' -f1,9-";
+    let setup = || {
+        let mut setup = Setup::new(&["sh", "-c", &format!("{SESSION}; echo end; sleep 1000")]);
+        setup.spec["linux"]["maskedPaths"] = json!([]);
+        setup.config.user_text = Some("www".into());
+        setup
+    };
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let mut container = setup().create();
+        let mut stream = container.attach(false);
+        container.start();
+        seen.push(common::read_until(&mut stream, "end\n").replace("end\n", ""));
+        seen.push(container.exec_script(SESSION).0);
+        container.finish();
+    }
+    for (at, one) in seen.iter().enumerate() {
+        assert_eq!(one.lines().count(), 1, "{seen:?}");
+        assert!(!seen[..at].contains(one), "{seen:?}");
+    }
+}
+
+/// What is mounted below a bind mount stays as the host has it, unless asked.
+#[test]
+fn a_writable_bind_mount_makes_nothing_below_it_writable() {
+    common::with_own_mounts(|| {
+        let source = tempfile::tempdir().unwrap();
+        let mounted = |name: &str, flags| {
+            let place = source.path().join(name);
+            fs::create_dir(&place).unwrap();
+            mount("tmpfs", &place, "tmpfs", MountFlags::empty(), None).unwrap();
+            mount_remount(&place, MountFlags::BIND | flags, "").unwrap();
+        };
+        mounted("locked", MountFlags::RDONLY);
+        mounted("open", MountFlags::empty());
+        let tried = |options: &[&str]| {
+            let script = "for d in /data /data/locked /data/open; do \
+                          touch $d/x 2>/dev/null && echo -n written || echo -n refused; done";
+            let mut setup = Setup::new(&["sh", "-c", script]);
+            setup.mount(json!({"destination": "/data", "type": "bind",
+                               "source": source.path(), "options": options}));
+            succeed(setup)
+        };
+        let (written, refused) = ("written", "refused");
+        assert_eq!(tried(&["rbind", "rw", "rprivate"]), [written, refused, written].concat());
+        assert_eq!(tried(&["rbind", "ro", "rprivate"]), [refused, refused, written].concat());
+        assert_eq!(tried(&["rbind", "rro", "rprivate"]), [refused, refused, refused].concat());
+    });
 }
 
 /// CVE-2024-21626: a descriptor of the host's, or a working directory outside.

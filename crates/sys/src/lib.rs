@@ -10,6 +10,7 @@ pub mod caps;
 pub mod cgroup;
 mod ebpf;
 pub mod fdpass;
+pub mod keyring;
 pub mod memfd;
 pub mod mount;
 pub mod netns;

@@ -25,6 +25,9 @@ pub(super) fn confine(
     mask: Option<u32>,
     dies_with_maker: bool,
 ) -> Result<(), Failure> {
+    if confinement.new_keyring {
+        shoal_sys::keyring::new_session().map_err(failed("session keyring"))?;
+    }
     for limit in &confinement.rlimits {
         set_rlimit(limit, confinement.rlimits_lenient)?;
     }

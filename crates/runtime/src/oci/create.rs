@@ -2,7 +2,10 @@
 
 use std::{
     fs,
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::{
+        fd::AsFd,
+        unix::{fs::DirBuilderExt, net::UnixStream},
+    },
     path::{Path, PathBuf},
 };
 
@@ -22,13 +25,18 @@ struct Options {
     bundle: PathBuf,
     pid_file: Option<PathBuf>,
     console_socket: Option<PathBuf>,
+    new_keyring: bool,
 }
 
 pub(super) fn run(global: &Global, arguments: &mut Arguments) -> Result<(), Failure> {
     let options = options(arguments)?;
     let dir = state::dir(global, &options.id)?;
-    fs::create_dir_all(&global.root).map_err(failed(global.root.display()))?;
-    fs::create_dir(&dir).map_err(|error| match error.kind() {
+    // Only root may know what is there, and knock at the gates.
+    let mut private = fs::DirBuilder::new();
+    private.mode(0o700);
+    let root = private.recursive(true).create(&global.root);
+    root.map_err(failed(global.root.display()))?;
+    private.recursive(false).create(&dir).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Failure::new(Reason::Conflict, format!("container {} exists already", options.id))
         }
@@ -44,26 +52,26 @@ pub(super) fn run(global: &Global, arguments: &mut Arguments) -> Result<(), Fail
 
 fn options(arguments: &mut Arguments) -> Result<Options, Failure> {
     let mut bundle = PathBuf::from(".");
-    let (mut pid_file, mut console_socket) = (None, None);
+    let (mut pid_file, mut console_socket, mut new_keyring) = (None, None, true);
     while let Some(option) = arguments.option() {
         match option.as_str() {
             "--bundle" | "-b" => bundle = arguments.value()?.into(),
             "--pid-file" => pid_file = Some(arguments.value()?.into()),
             "--console-socket" => console_socket = Some(arguments.value()?.into()),
-            // There are no session keyrings here in either case.
-            "--no-new-keyring" => {}
+            "--no-new-keyring" => new_keyring = false,
             other => return Err(arguments.unknown(other)),
         }
     }
     let id = arguments.word("container id")?;
     arguments.end()?;
     let bundle = fs::canonicalize(&bundle).map_err(failed(bundle.display()))?;
-    Ok(Options { id, bundle, pid_file, console_socket })
+    Ok(Options { id, bundle, pid_file, console_socket, new_keyring })
 }
 
 fn create(options: &Options, dir: &Path) -> Result<(), Failure> {
     let (bundle, spec) = read(&options.bundle)?;
-    let plan = Plan::new(&bundle, &spec, &shim_config(&options.id))?;
+    let mut plan = Plan::new(&bundle, &spec, &shim_config(&options.id))?;
+    plan.process.confinement.new_keyring = options.new_keyring;
     check_terminal(plan.process.terminal, options.console_socket.as_deref())?;
     let cgroup = plan.cgroup.as_ref().map(new_cgroup).transpose()?;
     let gate = handshake::gate(&state::gate(dir)).map_err(failed("start socket"))?;
@@ -109,6 +117,7 @@ fn tell(
         pid_start,
         bundle: options.bundle.clone(),
         cgroup: plan.cgroup.as_ref().map(|plan| plan.path.clone()),
+        new_keyring: options.new_keyring,
         annotations: spec.annotations.clone(),
     };
     state::write(dir, &record)?;

@@ -45,6 +45,7 @@ pub(super) fn run(global: &Global, arguments: &mut Arguments) -> Result<u8, Fail
     change(&mut spec, &options)?;
     let plan = Plan::new(&bundle, &spec, &create::shim_config(&options.id))?;
     let mut process = plan.process;
+    process.confinement.new_keyring = record.new_keyring;
     if let Some(user) = &options.user {
         process.user = UserChoice::Text { user: user.clone(), groups: Vec::new() };
     }

@@ -26,6 +26,9 @@ pub(super) struct Record {
     pub(super) pid_start: u64,
     pub(super) bundle: PathBuf,
     pub(super) cgroup: Option<PathBuf>,
+    /// See [`crate::plan::Confinement`].
+    #[serde(default)]
+    pub(super) new_keyring: bool,
     #[serde(default)]
     pub(super) annotations: serde_json::Value,
 }

@@ -50,6 +50,8 @@ pub(crate) struct Confinement {
     pub(crate) rlimits_lenient: bool,
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) oom_score_lenient: bool,
+    /// Give up the session keyring of whoever made it.
+    pub(crate) new_keyring: bool,
 }
 
 /// One resource limit.
@@ -139,14 +141,18 @@ impl Confinement {
             rlimits_lenient: config.lenient.rlimits,
             oom_score_adj: process.oom_score_adj,
             oom_score_lenient: config.lenient.oom_score_adj,
+            new_keyring: true,
         })
     }
 
-    /// For `exec --privileged`: every capability the shim has, and no filter.
+    /// For `exec --privileged`: every capability the shim has, and no filter. A
+    /// container with every capability is privileged itself: if it has a filter,
+    /// that was chosen for it by name and stays.
     pub(crate) fn privileged(&self) -> Result<Self, Failure> {
         let all = Capabilities::permitted()
             .map_err(|error| Failure::new(Reason::Failed, error.to_string()))?;
-        Ok(Self { bounding: all, effective: all, permitted: all, seccomp: None, ..self.clone() })
+        let seccomp = self.seccomp.clone().filter(|_| self.bounding == all);
+        Ok(Self { bounding: all, effective: all, permitted: all, seccomp, ..self.clone() })
     }
 }
 
