@@ -84,9 +84,27 @@ impl DeviceRule {
     }
 }
 
+/// Whether rules forbid nothing, so that they hold where nothing enforces them.
+pub(super) fn allow_everything(rules: &[DeviceRule]) -> bool {
+    let decided_from = rules.iter().rposition(DeviceRule::matches_all).unwrap_or(0);
+    rules[decided_from..].iter().all(|rule| rule.allow)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_that_forbid_nothing_are_known() {
+        let everything = DeviceRule { allow: true, ..DeviceRule::DENY_ALL };
+        let null = DeviceRule::allow_char(1, Some(3));
+        let no_null = DeviceRule { allow: false, ..null.clone() };
+        let holds = |rules: &[DeviceRule]| allow_everything(rules);
+        assert!(holds(&[]) && holds(std::slice::from_ref(&everything)));
+        assert!(holds(&[DeviceRule::DENY_ALL, everything.clone(), null.clone()]));
+        assert!(!holds(&[DeviceRule::DENY_ALL, null]));
+        assert!(!holds(&[everything, no_null]));
+    }
 
     #[test]
     fn rules_in_the_kernels_words() {

@@ -81,6 +81,19 @@ fn limits_are_in_force_and_seen_in_the_stats() {
 }
 
 #[test]
+fn device_rules_nobody_enforces_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = Hierarchy { controllers: vec!["memory".into()], mount: dir.path().into() };
+    let group = Cgroup::at(&Layout::V1([memory].into()), "x").unwrap();
+    let everything = DeviceRule { allow: true, ..DeviceRule::DENY_ALL };
+    group.set_devices(&[everything]).unwrap();
+    let null = DeviceRule::allow_char(1, Some(3));
+    let refused = group.set_devices(&[DeviceRule::DENY_ALL, null]).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+    assert!(refused.to_string().contains("controller devices"), "{refused}");
+}
+
+#[test]
 fn a_frozen_group_stands_still_and_goes_on() {
     let group = Temporary::new("frozen");
     let mut child = sleeper(&group.0);

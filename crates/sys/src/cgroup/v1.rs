@@ -139,7 +139,15 @@ fn set(
 }
 
 pub(super) fn set_devices(group: &Cgroup, rules: &[DeviceRule]) -> io::Result<()> {
-    let Some(dir) = group.dir("devices") else { return Ok(()) };
+    let Some(dir) = group.dir("devices") else {
+        return match super::devices::allow_everything(rules) {
+            true => Ok(()),
+            false => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "no cgroup controller devices: what they forbid would be allowed",
+            )),
+        };
+    };
     for rule in rules {
         let file = if rule.allow { "devices.allow" } else { "devices.deny" };
         write(&dir.join(file), &rule.v1_text())?;
