@@ -151,28 +151,41 @@ impl Log {
         Ok(())
     }
 
+    /// Puts a new file in the live one's place, which is kept as `.1` if more than
+    /// one is. By the file being another, readers tell that there was a rotation,
+    /// and read what they have open to its end.
+    ///
+    /// Nothing is moved before the new file is there, nor in the place of a live one
+    /// that is missing (removed by hand, or left so by a rotation that failed
+    /// half-way): else each further try would push older files out.
     fn rotate(&mut self) -> io::Result<()> {
-        let numbered = |number: u32| -> PathBuf {
-            let mut name = self.config.path.clone().into_os_string();
-            name.push(format!(".{number}"));
+        let live = &self.config.path;
+        let beside = |suffix: &str| -> PathBuf {
+            let mut name = live.clone().into_os_string();
+            name.push(suffix);
             name.into()
         };
+        let numbered = |number: u32| beside(&format!(".{number}"));
+        let fresh = beside(".new");
+        let file = open(&fresh)?;
         let rotated = self.config.max_files.saturating_sub(1);
-        if rotated == 0 {
-            self.file.set_len(0)?;
-            self.size = 0;
-            return Ok(());
-        }
-        for number in (1..rotated).rev() {
-            match fs::rename(numbered(number), numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+        if rotated > 0 && live.try_exists()? {
+            for number in (1..rotated).rev() {
+                rename_if_there(&numbered(number), &numbered(number + 1))?;
             }
+            rename_if_there(live, &numbered(1))?;
         }
-        fs::rename(&self.config.path, numbered(1))?;
-        self.file = open(&self.config.path)?;
+        fs::rename(&fresh, live)?;
+        self.file = file;
         self.size = 0;
         Ok(())
+    }
+}
+
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 
@@ -329,5 +342,57 @@ mod tests {
         case.log.write(0, big.as_bytes());
         assert_eq!(entries(&case.path).last().unwrap().1, big);
         assert!(!PathBuf::from(format!("{}.1", case.path.display())).exists());
+    }
+
+    /// Whoever has the file open reads it to its end, and sees that there is another.
+    #[test]
+    fn a_reader_can_tell_that_one_file_has_begun_anew() {
+        use std::{io::Read, os::unix::fs::MetadataExt};
+        let mut case = log(Some(200), 1);
+        case.log.write(0, b"first\n");
+        let mut reader = File::open(&case.path).unwrap();
+        let begin = fs::read_to_string(&case.path).unwrap();
+        for _ in 0..4 {
+            case.log.write(0, b"second\n");
+        }
+        let inode = reader.metadata().unwrap().ino();
+        assert_ne!(fs::metadata(&case.path).unwrap().ino(), inode);
+        let mut seen = String::new();
+        reader.read_to_string(&mut seen).unwrap();
+        assert!(seen.starts_with(&begin) && seen.ends_with("}\n"), "{seen}");
+        let left: Vec<_> = fs::read_dir(case.path.parent().unwrap()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    #[test]
+    fn a_rotation_that_failed_costs_no_history() {
+        let mut case = log(Some(200), 3);
+        let numbered = |n: u32| PathBuf::from(format!("{}.{n}", case.path.display()));
+        let mut number = 0;
+        let mut fill = |log: &mut Log| {
+            for _ in 0..9 {
+                log.write(0, format!("{number}\n").as_bytes());
+                number += 1;
+            }
+        };
+        fill(&mut case.log);
+        let history = [entries(&numbered(2)), entries(&numbered(1))];
+        assert!(history.iter().all(|file| !file.is_empty()));
+        // Somebody tidied up by hand: the next file takes the empty place.
+        fs::remove_file(&case.path).unwrap();
+        while !case.path.exists() {
+            case.log.write(0, b"later\n");
+        }
+        assert_eq!([entries(&numbered(2)), entries(&numbered(1))], history);
+        // No file can be made: nothing moves, however often it is tried.
+        let obstacle = PathBuf::from(format!("{}.new", case.path.display()));
+        fs::create_dir(&obstacle).unwrap();
+        fill(&mut case.log);
+        assert_eq!([entries(&numbered(2)), entries(&numbered(1))], history);
+        fs::remove_dir(&obstacle).unwrap();
+        fill(&mut case.log);
+        let newest = |path: &Path| entries(path).last().unwrap().1.clone();
+        assert_eq!(newest(&case.path), "26\n");
+        assert_ne!([entries(&numbered(2)), entries(&numbered(1))], history);
     }
 }
