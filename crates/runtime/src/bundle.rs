@@ -9,10 +9,14 @@
 //! | `exit.json`   | shim       | once, whole ([`ExitRecord`]), before anybody is told |
 //!
 //! Each file has one writer. Files appear by rename, so a reader sees all of a
-//! file or none. The directory belongs to the engine, which makes and removes it.
+//! file or none. The directory belongs to the engine, which makes and removes it;
+//! like what is in it, it is for root alone: the environment in `config.json` holds
+//! secrets.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -203,6 +207,8 @@ impl Bundle {
     /// Writes both configuration files and forgets an earlier run's exit. `spec`
     /// is any model of the OCI runtime spec.
     pub fn write(&self, spec: &impl Serialize, config: &ShimConfig) -> Result<(), BundleError> {
+        fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700))
+            .map_err(|source| BundleError::Io { path: self.dir.clone(), source })?;
         match fs::remove_file(self.exit_path()) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(BundleError::Io { path: self.exit_path(), source });
@@ -246,12 +252,28 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), BundleError> {
         .map_err(|source| BundleError::Damaged { path: path.to_owned(), source })?;
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
-    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path));
+    let written =
+        write_private(temporary.as_ref(), &text).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {
         // A half-written file is of no use to anybody.
         let _ = fs::remove_file(&temporary);
         BundleError::Io { path: path.to_owned(), source }
     })
+}
+
+/// Nobody but root can read it at any moment, whatever was there before.
+fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let file = match options.open(path) {
+        // Left by a crash.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            options.open(path)
+        }
+        other => other,
+    };
+    file?.write_all(text)
 }
 
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, BundleError> {
@@ -292,7 +314,13 @@ mod tests {
             network_from_engine: false,
             lenient: Lenient::default(),
         };
+        // As a careless crash leaves it.
+        fs::write(dir.path().join("config.json.new"), "{").unwrap();
         bundle.write(&serde_json::json!({}), &config).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&bundle.spec_path()), 0o600);
+        assert_eq!(mode(&bundle.shim_config_path()), 0o600);
+        assert_eq!(mode(dir.path()), 0o700);
         assert_eq!(bundle.read_exit().unwrap(), None);
         assert_eq!(bundle.read_shim_config().unwrap(), config);
     }

@@ -15,7 +15,7 @@ use std::{
     io::{self, IoSlice},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-        unix::net::UnixStream,
+        unix::{fs::OpenOptionsExt, net::UnixStream},
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -143,8 +143,12 @@ pub fn launch(
     reap_dropped();
     let (control, theirs) = UnixStream::pair().map_err(spawn)?;
     send_create(&control, netns).map_err(spawn)?;
-    let log =
-        OpenOptions::new().create(true).append(true).open(bundle.shim_log_path()).map_err(spawn)?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(bundle.shim_log_path())
+        .map_err(spawn)?;
     let child = Command::new(&shim.program)
         .arg("shim")
         .arg(bundle.dir())
