@@ -7,8 +7,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fstat, makedev, mknodat,
-        statat, symlinkat,
+        AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, mknodat, statat,
+        symlinkat,
     },
     io::Errno,
 };
@@ -31,6 +31,15 @@ const LINKS: [(&str, &str); 5] = [
 
 /// Makes the nodes. One that is there already must be the very device.
 pub(super) fn create(root: &Root, nodes: &[DeviceNode]) -> Result<(), Failure> {
+    // So that nodes are born with their permissions. Given later, by name, they could
+    // go to what another container has put in the node's place.
+    let mask = rustix::process::umask(Mode::empty());
+    let made = create_all(root, nodes);
+    rustix::process::umask(mask);
+    made
+}
+
+fn create_all(root: &Root, nodes: &[DeviceNode]) -> Result<(), Failure> {
     let mut last: Option<(PathBuf, OwnedFd)> = None;
     for node in nodes {
         let parent = node.path.parent().unwrap_or(Path::new("/"));
@@ -68,10 +77,6 @@ fn create_one(dir: &OwnedFd, node: &DeviceNode) -> Result<(), Failure> {
         }
         Err(error) => return Err(failed(what())(error)),
     }
-    // Not subject to the umask, and nothing but the node just made: its directory
-    // is new or belongs to the image nobody runs yet.
-    let mode = Mode::from_raw_mode(node.mode);
-    chmodat(dir, name, mode, AtFlags::empty()).map_err(failed(what()))?;
     if (node.uid, node.gid) != (0, 0) {
         let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
         chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
