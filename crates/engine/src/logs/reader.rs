@@ -65,7 +65,19 @@ impl Reader {
             self.rest.clear();
             return Ok(Batch { entries, at_end: false });
         }
+        if self.was_cut()? {
+            self.offset = 0;
+            self.rest.clear();
+            return Ok(Batch { entries, at_end: false });
+        }
         Ok(Batch { entries, at_end: true })
+    }
+
+    /// Whether the file was emptied, and is being written from its begin: what was read of it
+    /// is no longer there.
+    fn was_cut(&self) -> io::Result<bool> {
+        let Some(current) = &self.current else { return Ok(false) };
+        Ok(current.file.metadata()?.len() < self.offset)
     }
 
     fn decode_lines(&mut self, mut buffer: Vec<u8>) -> Vec<LogEntry> {
@@ -142,6 +154,22 @@ mod tests {
         fs::rename(&path, dir.path().join("log.1")).unwrap();
         fs::write(&path, line("four")).unwrap();
         assert_eq!(all(&mut reader), ["three", "four"]);
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_is_read_from_its_begin() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        // The last line is half written.
+        fs::write(&path, line("one") + &line("two") + &line("three")[..20]).unwrap();
+        let mut reader = Reader::open(path.clone(), None).unwrap();
+        assert_eq!(all(&mut reader), ["one", "two"]);
+        fs::write(&path, line("four")).unwrap();
+        assert_eq!(all(&mut reader), ["four"]);
+        fs::write(&path, "").unwrap();
+        assert_eq!(all(&mut reader), Vec::<String>::new());
+        fs::write(&path, line("five")).unwrap();
+        assert_eq!(all(&mut reader), ["five"]);
     }
 
     #[test]
