@@ -95,9 +95,8 @@ fn user(point: &MountPoint) -> OciMount {
     match kind {
         MountKind::Bind { propagation, recursive, .. } => {
             let how = if *recursive { "rbind" } else { "bind" };
-            let access = if *read_only { "ro" } else { "rw" };
-            let options = [how, access, propagation.as_str()];
-            made(destination, "bind", point.source.clone(), options.map(Into::into).into())
+            let options = bind_options(how, *read_only, propagation.as_str());
+            made(destination, "bind", point.source.clone(), options)
         }
         MountKind::Volume { .. } => bind(&point.source, destination, *read_only),
         MountKind::Tmpfs(options) => {
@@ -133,9 +132,14 @@ fn tmpfs_options(tmpfs: &TmpfsOptions, read_only: bool) -> Vec<String> {
 }
 
 fn bind(source: &Path, destination: &str, read_only: bool) -> OciMount {
-    let access = if read_only { "ro" } else { "rw" };
-    let options = ["rbind", access, "rprivate"].map(Into::into).into();
-    made(destination, "bind", source.into(), options)
+    made(destination, "bind", source.into(), bind_options("rbind", read_only, "rprivate"))
+}
+
+/// Without a word about writing, what is read-only on the host stays so: `rw` would be taken to
+/// mean every mount below the source, too.
+fn bind_options(how: &str, read_only: bool, propagation: &str) -> Vec<String> {
+    let read_only = read_only.then_some("ro");
+    [Some(how), read_only, Some(propagation)].into_iter().flatten().map(Into::into).collect()
 }
 
 fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> OciMount {

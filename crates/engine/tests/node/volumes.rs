@@ -170,3 +170,21 @@ fn a_full_disk_leaves_volumes_empty_and_none_without_a_container() {
         daemon.close().await;
     });
 }
+
+#[test]
+fn what_is_read_only_on_the_host_stays_so() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let source = bed.dir().join("source");
+        let below = source.join("below");
+        fs::create_dir_all(&below).unwrap();
+        mount("tmpfs", &below, "tmpfs", MountFlags::RDONLY, c"size=64k").unwrap();
+        let mut request = shell("touch /mnt/x && touch /mnt/below/x 2>/dev/null || echo read-only");
+        let bind = Mount::parse_bind(&format!("{}:/mnt", source.display())).unwrap();
+        request.host.mounts = vec![bind];
+        assert_eq!(daemon.run(request).await.0, "read-only\n");
+        assert!(source.join("x").exists());
+        unmount(&below, UnmountFlags::empty()).unwrap();
+        daemon.close().await;
+    });
+}
