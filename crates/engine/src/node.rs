@@ -106,20 +106,21 @@ impl Tasks {
 
     /// Runs `work` to its end even if the caller goes away meanwhile: a client that
     /// hangs up must not leave a container half made.
-    pub(crate) async fn finish<T, F>(&self, work: F) -> Result<T, ContainerError>
+    pub(crate) async fn finish<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: Future<Output = Result<T, ContainerError>> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
+        E: From<ContainerError> + Send + 'static,
     {
         if self.closing.is_cancelled() {
-            return Err(ContainerError::ShuttingDown);
+            return Err(ContainerError::ShuttingDown.into());
         }
         match self.tracker.spawn(work).await {
             Ok(done) => done,
-            Err(panic) => Err(ContainerError::Io {
+            Err(panic) => Err(E::from(ContainerError::Io {
                 what: "the engine's own task ended early".into(),
                 source: io::Error::other(panic),
-            }),
+            })),
         }
     }
 
@@ -172,6 +173,24 @@ impl Cgroups {
             Some(parent) => Path::new("/").join(parent).join(id.as_str()),
             None => self.parent.join(id.as_str()),
         }
+    }
+
+    /// Kills every process in the cgroup at a path, frozen ones, too. Blocks.
+    pub(crate) fn kill(&self, path: &Path) -> io::Result<()> {
+        let cgroup = self.at(path)?;
+        if !cgroup.exists() {
+            return Ok(());
+        }
+        // On version 1 what is frozen does not notice that it is killed. Where there is no
+        // freezer, nothing is frozen.
+        let _ = cgroup.thaw();
+        cgroup.kill_all()
+    }
+
+    /// Kills every process in the cgroup at a path, and removes it. Blocks.
+    pub(crate) fn clear(&self, path: &Path) -> io::Result<()> {
+        self.kill(path)?;
+        self.at(path)?.remove()
     }
 
     /// The cgroup at a path.

@@ -6,13 +6,15 @@
 //!  yes     no      –                         did not run; if it did by its state, the machine
 //!                                            went down under it: exit code 255
 //!  yes     yes     Running, Paused           adopted
-//!  yes     yes     Idle, Created             half started: taken back, as if never started
+//!  yes     yes     Idle, Created             half started: taken back, as if never started;
+//!                                            so is what runs in networks nobody knows
 //!  yes     yes     no, exit.json             ended while the daemon was away
 //!  yes     yes     no, no exit.json          its shim was killed: 137
 //! ```
 //!
 //! Hidden containers, steps of a build nobody waits for any more, are removed. Then what ends do follows: removal for `--rm`, a start by the restart policy.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,18 +27,18 @@ use super::Containers;
 use super::container::Container;
 use super::create::{remove_rubbish, remove_tree};
 use super::launch::ExitListener;
-use super::record::Record;
+use super::record::{Record, read_json};
 use super::restart_policy::{self, EndedRun};
 use super::run::{UNSEEN_EXIT_CODE, unseen_exit};
-use super::state::{Happening, Phase, RunState};
-use crate::domain::MountKind;
+use super::state::{Happening, Origin, Phase, RunState};
+use crate::domain::{MountKind, NetworkMode};
 use crate::node::blocking;
-use crate::shim::{Connection, ShimError};
+use crate::shim::{ANSWER_DEADLINE, Connection, ShimError, in_time, is_late};
 
 /// Shims spoken with at one time: enough to hide their answers' time.
 const PARALLEL_ADOPTIONS: usize = 16;
-/// How long a shim may take to answer before it is taken for dead.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a shim may take to end a container that is taken back.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Containers {
     /// Reads all containers from disk; none runs yet as far as anybody can tell.
@@ -114,9 +116,17 @@ impl Containers {
         let record = container.record();
         let bundle = self.node.paths.bundle(&container.id);
         let before = container.state.borrow().phase;
-        let asked = tokio::time::timeout(ANSWER_DEADLINE, ask_state(&bundle)).await;
+        let asked = ask_state(&bundle).await;
+        let runs = |report: &StateReport| matches!(report.status, Status::Running | Status::Paused);
+        if asked.as_ref().is_ok_and(|(_, report)| runs(report)) && !was_running(before) {
+            self.recall_start(&container).await;
+        }
         match asked {
-            Ok(Ok((connection, report))) => match report.status {
+            Ok((connection, report)) => match report.status {
+                Status::Running | Status::Paused if self.lost_networks(&container) => {
+                    tracing::warn!(container = %container.id, "a container's networks are not known");
+                    self.take_back(&container, connection).await;
+                }
                 Status::Running | Status::Paused | Status::Exited => {
                     self.adopt_running(&container, connection, report).await;
                 }
@@ -124,7 +134,7 @@ impl Containers {
                     self.take_back(&container, connection).await;
                 }
             },
-            _ => {
+            Err(_) => {
                 let told = blocking({
                     let bundle = bundle.clone();
                     move || bundle.read_exit()
@@ -165,6 +175,10 @@ impl Containers {
         };
         let phase = if report.status == Status::Paused { Phase::Paused } else { Phase::Running };
         container.state.send_modify(|state| {
+            if let Phase::Starting { from } = state.phase {
+                // The daemon was killed before it could say so.
+                state.note_start(from == Origin::Restarting);
+            }
             state.phase = phase;
             state.pid = pid;
             state.started_at = report.started_at.or(state.started_at);
@@ -178,21 +192,37 @@ impl Containers {
         self.follow_run(container.clone(), session, exit, None);
     }
 
+    /// What is known of a start that was not noted: it may have been told to somebody.
+    async fn recall_start(&self, container: &Container) {
+        let (node, id) = (self.node.clone(), container.id.clone());
+        match blocking(move || node.paths.read_start(&id)).await {
+            Ok(Some(start)) => container.state.send_modify(|state| {
+                state.phase = start.phase;
+                state.sandbox = start.sandbox;
+            }),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(container = %container.id, %error, "a start's state is damaged");
+            }
+        }
+    }
+
+    /// Whether a container runs in networks, and nothing is known about its place there: its
+    /// start was never told to anybody, or its state is damaged. It cannot be kept, as its
+    /// addresses and ports may become others'.
+    fn lost_networks(&self, container: &Container) -> bool {
+        let own = match container.record().host.network_mode {
+            NetworkMode::Host | NetworkMode::None | NetworkMode::Container(_) => false,
+            NetworkMode::Bridge | NetworkMode::Network(_) => true,
+        };
+        own && container.state.borrow().sandbox.is_none()
+    }
+
     /// A start that was not finished when the daemon went away, and not told to anybody.
     async fn take_back(&self, container: &Arc<Container>, mut connection: Connection) {
         let record = container.record();
-        let deleted = async {
-            connection.call(Operation::Delete).await?;
-            connection.drain().await
-        };
-        match tokio::time::timeout(ANSWER_DEADLINE, deleted).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::info!(container = %container.id, %error, "a half-started container is gone");
-            }
-            Err(_) => {
-                tracing::error!(container = %container.id, "a half-started container does not leave");
-            }
+        if let Err(error) = delete(&mut connection).await {
+            tracing::info!(container = %container.id, %error, "a half-started container is gone");
         }
         self.settle_ended(container, None).await;
         self.bury(&record, None).await;
@@ -227,22 +257,15 @@ impl Containers {
     async fn remove_orphan(&self, id: &ContainerId) {
         tracing::info!(container = %id, "removing what is left of a container");
         let bundle = self.node.paths.bundle(id);
-        let left = async {
-            let mut connection = Connection::open(&bundle).await?;
-            connection.call(Operation::Delete).await?;
-            connection.drain().await
-        };
         // No shim is the usual case here.
-        let _ = tokio::time::timeout(ANSWER_DEADLINE, left).await;
-        let node = self.node.clone();
-        let (path, dir) = (node.cgroups.path(id, None), bundle.dir().to_owned());
+        if let Ok(mut connection) = in_time(ANSWER_DEADLINE, open(&bundle)).await {
+            let _ = delete(&mut connection).await;
+        }
+        let (node, path) = (self.node.clone(), self.node.cgroups.path(id, None));
         let removed = blocking(move || {
-            let cgroup = node.cgroups.at(&path)?;
-            if cgroup.exists() {
-                cgroup.kill_all()?;
-                cgroup.remove()?;
-            }
-            remove_tree(&dir)
+            let path = cgroup_of(&bundle).unwrap_or(path);
+            node.cgroups.clear(&path)?;
+            remove_tree(bundle.dir())
         })
         .await;
         if let Err(error) = removed {
@@ -283,12 +306,50 @@ fn unseen(bundle: &Bundle, container: &Container) -> ExitRecord {
     }
 }
 
+async fn open(bundle: &Bundle) -> Result<Connection, ShimError> {
+    Ok(Connection::open(bundle).await?)
+}
+
+/// Where a container stands. A shim that does not answer is taken for dead, and is dead then.
 async fn ask_state(bundle: &Bundle) -> Result<(Connection, StateReport), ShimError> {
-    let mut connection = Connection::open(bundle).await?;
-    match connection.call(Operation::State).await? {
-        Reply::State(report) => Ok((connection, report)),
-        other => Err(ShimError::Unexpected(format!("{other:?}"))),
+    let mut connection = in_time(ANSWER_DEADLINE, open(bundle)).await?;
+    match in_time(ANSWER_DEADLINE, connection.call(Operation::State)).await {
+        Ok(Reply::State(report)) => Ok((connection, report)),
+        Ok(other) => Err(ShimError::Unexpected(format!("{other:?}"))),
+        Err(error) => {
+            kill_late(&connection, &error);
+            Err(error)
+        }
     }
+}
+
+/// Ends a container, and waits until its shim has left.
+async fn delete(connection: &mut Connection) -> Result<(), ShimError> {
+    let deleted = in_time(LEAVE_DEADLINE, async {
+        connection.call(Operation::Delete).await?;
+        connection.drain().await
+    })
+    .await;
+    if let Err(error) = &deleted {
+        kill_late(connection, error);
+    }
+    deleted
+}
+
+fn kill_late(connection: &Connection, error: &ShimError) {
+    if !is_late(error) {
+        return;
+    }
+    tracing::warn!("a shim does not answer, and is killed");
+    if let Err(error) = connection.kill_shim() {
+        tracing::error!(%error, "cannot kill a shim");
+    }
+}
+
+/// The cgroup of a container without a record. Blocks.
+fn cgroup_of(bundle: &Bundle) -> Option<PathBuf> {
+    let document: serde_json::Value = read_json(&bundle.spec_path()).ok()??;
+    Some(document["linux"]["cgroupsPath"].as_str()?.into())
 }
 
 /// Everything that has a record; what has none is removed. Blocks.

@@ -11,7 +11,7 @@ use super::{Containers, not_running};
 use crate::domain::{AttachOptions, LogOptions, LogStreams, TerminalSize};
 use crate::error::ContainerError;
 use crate::logs::LogStream;
-use crate::shim::{Connection, Ends, Leaving, ShimError, pump};
+use crate::shim::{Connection, Ends, Leaving, ShimError, is_late, pump};
 use crate::stream::{
     Attached, CHANNEL_CHUNKS, DEFAULT_DETACH_KEYS, DetachKeys, Input, Output, OutputChunk,
 };
@@ -108,16 +108,11 @@ impl Containers {
     ) -> Result<(), ContainerError> {
         let bundle = self.node.paths.bundle(&container.id);
         for attach in container.take_waiting_attaches() {
-            let opened = async {
-                let mut stream = Connection::open(&bundle).await?;
-                stream.call(attach.wants).await?;
-                Ok::<_, ShimError>(stream)
-            };
-            match opened.await {
+            match Connection::ask(&bundle, attach.wants).await {
                 // A client that has gone meanwhile hangs up, that is all.
-                Ok(stream) => drop(attach.connection.send(stream)),
+                Ok((stream, _)) => drop(attach.connection.send(stream)),
                 // It has just ended, and so does the attachment.
-                Err(ShimError::Io(_)) => {}
+                Err(error @ ShimError::Io(_)) if !is_late(&error) => {}
                 Err(error) => return Err(ContainerError::shim(&container.id, error)),
             }
         }

@@ -12,10 +12,21 @@ use super::container::Container;
 use super::state::Phase;
 use super::{Containers, not_running};
 use crate::error::ContainerError;
-use crate::shim::{Connection, ShimError};
+use crate::shim::{ANSWER_DEADLINE, Connection, ShimError, in_time, is_late};
 
 /// Time a killed container gets to be gone; only a process stuck in the kernel takes longer.
 const KILL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What became of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// It was sent.
+    Done,
+    /// There is no process any more.
+    Gone,
+    /// The shim did not answer in time.
+    Late,
+}
 
 impl Containers {
     /// Sends a signal to a container's program; `None` is SIGKILL.
@@ -57,12 +68,15 @@ impl Containers {
             // Whoever does this does not want it back.
             self.note_stop_by_hand(container);
         }
-        if !self.signal(container, signal).await? {
-            return Err(refused());
+        match self.signal(container, signal).await? {
+            Delivery::Done => {}
+            Delivery::Gone => return Err(refused()),
+            Delivery::Late if signal == Signal::KILL => self.give_up(container, exits),
+            Delivery::Late => return Err(no_answer(container)),
         }
         self.publish(&container.record(), "kill", &[("signal", signal.number().to_string())]);
         if signal == Signal::KILL {
-            self.await_exit(container, exits, Some(KILL_DEADLINE)).await?;
+            self.await_killed(container, exits).await?;
         }
         Ok(())
     }
@@ -80,15 +94,44 @@ impl Containers {
             return Ok(());
         }
         self.note_stop_by_hand(container);
-        self.signal(container, Signal::KILL).await?;
+        if self.signal(container, Signal::KILL).await? == Delivery::Late {
+            self.give_up(container, exits);
+        }
         self.publish(&container.record(), "kill", &[("signal", "9".into())]);
-        if self.await_exit(container, exits, Some(KILL_DEADLINE)).await? {
+        if self.await_killed(container, exits).await? {
             return Ok(());
         }
         Err(ContainerError::Shim {
             container: container.id.to_string(),
             message: format!("still there {} s after SIGKILL", KILL_DEADLINE.as_secs()),
         })
+    }
+
+    /// Waits until a container that was sent SIGKILL is gone; whether it is.
+    async fn await_killed(
+        &self,
+        container: &Container,
+        exits: u64,
+    ) -> Result<bool, ContainerError> {
+        if self.await_exit(container, exits, Some(KILL_DEADLINE)).await? {
+            return Ok(true);
+        }
+        // A process stuck in the kernel is none the better for the loss of its shim. A shim
+        // that is stuck itself is.
+        let bundle = self.node.paths.bundle(&container.id);
+        match Connection::ask(&bundle, Operation::State).await {
+            Err(error) if is_late(&error) => {
+                self.give_up(container, exits);
+                self.await_exit(container, exits, Some(KILL_DEADLINE)).await
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The shim of the run after the first `exits` does not answer: whoever follows the run
+    /// ends it by force.
+    fn give_up(&self, container: &Container, exits: u64) {
+        container.state.send_modify(|state| state.given_up = state.given_up.max(exits + 1));
     }
 
     /// The restart policy keeps still until the next start.
@@ -111,32 +154,29 @@ impl Containers {
     }
 
     /// Sends a signal; SIGKILL to all processes, and also to a frozen container.
-    /// `false` if there is no process any more.
     pub(super) async fn signal(
         &self,
         container: &Container,
         signal: Signal,
-    ) -> Result<bool, ContainerError> {
+    ) -> Result<Delivery, ContainerError> {
         let number = i32::from(signal.number());
         let all = signal == Signal::KILL;
         let kill = Operation::Kill { signal: number, all, exec: None };
-        let sent = async {
-            let mut shim = Connection::open(&self.node.paths.bundle(&container.id)).await?;
-            shim.call(kill).await?;
-            Ok::<_, ShimError>(shim)
-        };
-        match sent.await {
-            Ok(mut shim) => {
+        match Connection::ask(&self.node.paths.bundle(&container.id), kill).await {
+            Ok((mut shim, _)) => {
                 if container.state.borrow().phase == Phase::Paused {
                     // A frozen process notices a signal only when it is thawed. The shim may
                     // have done that for SIGKILL, and be about to leave: both are fine.
-                    let _ = shim.call(Operation::Resume).await;
+                    let _ = in_time(ANSWER_DEADLINE, shim.call(Operation::Resume)).await;
                 }
-                Ok(true)
+                Ok(Delivery::Done)
             }
+            Err(error) if is_late(&error) => Ok(Delivery::Late),
             // It has just ended.
-            Err(ShimError::Io(_)) => Ok(false),
-            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Conflict) => Ok(false),
+            Err(ShimError::Io(_)) => Ok(Delivery::Gone),
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Conflict) => {
+                Ok(Delivery::Gone)
+            }
             Err(error) => Err(ContainerError::shim(&container.id, error)),
         }
     }
@@ -164,6 +204,13 @@ impl Containers {
             () = late => Ok(false),
             () = self.node.tasks.closing.cancelled() => Err(ContainerError::ShuttingDown),
         }
+    }
+}
+
+fn no_answer(container: &Container) -> ContainerError {
+    ContainerError::Shim {
+        container: container.id.to_string(),
+        message: format!("no answer within {} s", ANSWER_DEADLINE.as_secs()),
     }
 }
 

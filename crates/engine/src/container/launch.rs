@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_model::Timestamp;
+use shoal_model::{ContainerId, Timestamp};
 use shoal_network::{EndpointRequest, HostPort, Netns, PortRequest, SandboxRequest, SandboxState};
 use shoal_runtime::launch::{CREATE_REQUEST_ID, Launched, ShimProcess, launch};
 use shoal_runtime::protocol::{Operation, Reply};
@@ -17,6 +17,7 @@ use super::container::{Container, WaitingAttach};
 use super::create::remove_tree;
 use super::facts::{self, Neighbours};
 use super::record::Record;
+use super::state::RunState;
 use super::{Containers, etc};
 use crate::domain::{self, MountKind, NetworkMode, Protocol};
 use crate::error::ContainerError;
@@ -52,6 +53,20 @@ pub(super) struct ExitListener {
     pub(super) process: Option<ShimProcess>,
 }
 
+impl ExitListener {
+    /// Kills a shim that does not answer; its container's first process goes with it.
+    pub(super) fn kill_shim(&mut self, container: &ContainerId) {
+        tracing::warn!(%container, "a shim does not answer, and is killed");
+        let killed = match &mut self.process {
+            Some(process) => process.kill(),
+            None => self.connection.kill_shim(),
+        };
+        if let Err(error) = killed {
+            tracing::error!(%container, %error, "cannot kill a shim");
+        }
+    }
+}
+
 impl Containers {
     /// Brings a container up. On an error nothing of it is left but its record.
     pub(super) async fn launch(
@@ -61,8 +76,7 @@ impl Containers {
         let record = container.record();
         let neighbours = self.neighbours(&record)?;
         let (netns, sandbox) = self.join_networks(&record).await?;
-        let attaches = container.take_waiting_attaches();
-        match self.launch_shim(&record, neighbours, netns, &sandbox, attaches).await {
+        match self.launch_shim(container, &record, neighbours, netns, &sandbox).await {
             Ok((pid, started_at, exit)) => {
                 Ok(Running { pid, started_at, sandbox: sandbox.map(Box::new), exit })
             }
@@ -110,15 +124,18 @@ impl Containers {
 
     async fn launch_shim(
         &self,
+        container: &Container,
         record: &Arc<Record>,
         neighbours: Neighbours,
         netns: Option<OwnedFd>,
         sandbox: &Option<SandboxState>,
-        attaches: Vec<WaitingAttach>,
     ) -> Result<(u32, Timestamp, ExitListener), ContainerError> {
-        let (node, kept, sandbox) = (self.node.clone(), record.clone(), sandbox.clone());
+        let attaches = container.take_waiting_attaches();
+        let mut state = container.state.borrow().clone();
+        state.sandbox = sandbox.clone().map(Box::new);
+        let (node, kept) = (self.node.clone(), record.clone());
         let launched =
-            blocking(move || prepare_and_launch(&node, &kept, neighbours, netns, sandbox)).await?;
+            blocking(move || prepare_and_launch(&node, &kept, neighbours, netns, &state)).await?;
         let Launched { control, mut process } = launched;
         let begun = async {
             let connection = Connection::over(control).map_err(ShimError::Io)?;
@@ -192,6 +209,15 @@ impl Containers {
         }
     }
 
+    /// Kills every process of a container whose shim cannot be asked to.
+    pub(super) async fn kill_processes(&self, record: &Record) {
+        let node = self.node.clone();
+        let path = node.cgroups.path(&record.id, record.host.resources.cgroup_parent.as_deref());
+        if let Err(error) = blocking(move || node.cgroups.kill(&path)).await {
+            tracing::error!(container = %record.id, %error, "cannot kill a container's processes");
+        }
+    }
+
     /// Waits for a shim that leaves, and removes the cgroup of one that could not.
     pub(super) async fn bury(&self, record: &Record, process: Option<ShimProcess>) {
         let (node, id) = (self.node.clone(), record.id.clone());
@@ -200,12 +226,7 @@ impl Containers {
             if let Some(process) = process {
                 process.reap()?;
             }
-            let cgroup = node.cgroups.at(&path)?;
-            if cgroup.exists() {
-                cgroup.kill_all()?;
-                cgroup.remove()?;
-            }
-            io::Result::Ok(())
+            node.cgroups.clear(&path)
         })
         .await;
         if let Err(error) = buried {
@@ -214,19 +235,20 @@ impl Containers {
     }
 }
 
-/// Writes everything the shim reads, and starts it. Blocks.
+/// Writes everything the shim reads, and starts it. `state` is kept beside: should the daemon be
+/// killed from here on, the next one knows the container's place in the networks. Blocks.
 fn prepare_and_launch(
     node: &Node,
     record: &Record,
     neighbours: Neighbours,
     netns: Option<OwnedFd>,
-    sandbox: Option<SandboxState>,
+    state: &RunState,
 ) -> Result<Launched, ContainerError> {
     let failed =
         |what: &str| ContainerError::io(format!("cannot {what} of container {}", record.name));
     let dir = node.paths.dir(&record.id);
-    if let Some(sandbox) = sandbox {
-        etc::write(&dir, record, &node.networks, &sandbox).map_err(failed("write /etc files"))?;
+    if let Some(sandbox) = &state.sandbox {
+        etc::write(&dir, record, &node.networks, sandbox).map_err(failed("write /etc files"))?;
     }
     make_bind_sources(record).map_err(failed("make mount sources"))?;
     let facts = facts::find(node, record, neighbours)?;
@@ -236,6 +258,7 @@ fn prepare_and_launch(
     remove_tree(bundle.dir()).map_err(failed("clear the bundle"))?;
     fs::create_dir(bundle.dir()).map_err(failed("make the bundle"))?;
     bundle.write(&document, &shim_config).map_err(internal(record))?;
+    node.paths.write_start(&record.id, state).map_err(failed("store the start"))?;
     launch(&node.shim, &bundle, netns.as_ref().map(AsFd::as_fd)).map_err(internal(record))
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use shoal_model::{Classify, Kind};
 use shoal_runtime::protocol::Operation;
 
 use super::container::Container;
 use super::state::{Happening, Refused};
 use super::{Containers, not_running};
 use crate::error::ContainerError;
-use crate::shim::Connection;
+use crate::shim::{Connection, ShimError, is_late};
 
 impl Containers {
     /// Freezes every process of a container.
@@ -57,23 +58,20 @@ impl Containers {
         container: &Container,
         operation: Operation,
     ) -> Result<(), ContainerError> {
-        let asked = async {
-            let mut shim = Connection::open(&self.node.paths.bundle(&container.id)).await?;
-            shim.call(operation).await
-        };
-        asked.await.map(|_| ()).map_err(|error| shim_refused(container, error))
+        let asked = Connection::ask(&self.node.paths.bundle(&container.id), operation).await;
+        asked.map(drop).map_err(|error| shim_refused(container, error))
     }
 }
 
 /// A refusal that is not about starting a program, in the shim's own words.
-fn shim_refused(container: &Container, error: crate::shim::ShimError) -> ContainerError {
-    use shoal_model::Classify;
+fn shim_refused(container: &Container, error: ShimError) -> ContainerError {
     match error {
-        crate::shim::ShimError::Io(_) => not_running(&container.id),
-        crate::shim::ShimError::Failed(failure) => match failure.kind() {
-            shoal_model::Kind::Conflict => ContainerError::Conflict(failure.message),
-            shoal_model::Kind::Invalid => ContainerError::Invalid(failure.message),
-            shoal_model::Kind::NotImplemented => ContainerError::Unsupported(failure.message),
+        error if is_late(&error) => ContainerError::shim(&container.id, error),
+        ShimError::Io(_) => not_running(&container.id),
+        ShimError::Failed(failure) => match failure.kind() {
+            Kind::Conflict => ContainerError::Conflict(failure.message),
+            Kind::Invalid => ContainerError::Invalid(failure.message),
+            Kind::NotImplemented => ContainerError::Unsupported(failure.message),
             _ => ContainerError::Shim {
                 container: container.id.to_string(),
                 message: failure.message,

@@ -8,6 +8,10 @@
 //! | `hosts`, `hostname`, `resolv.conf` | at every start | no |
 //! | `<id>-json.log` | by the shim | no |
 //!
+//! | file under `run/containers/<id>/`, the bundle | |
+//! |---|---|
+//! | `start.json` ([`RunState`]) | how a start began that may not be noted in `state.json` yet |
+//!
 //! A directory without `container.json` was half made or half removed; whoever
 //! finds one removes it. Both files appear by rename.
 //!
@@ -162,6 +166,17 @@ impl Paths {
         write_json(&self.dir(id), STATE_FILE, state, false)
     }
 
+    /// Writes, into a bundle, the state in which a start begins. Here and not beside the record,
+    /// where it would take the place of a file: some file systems flush then.
+    pub(crate) fn write_start(&self, id: &ContainerId, state: &RunState) -> io::Result<()> {
+        write_json(self.bundle(id).dir(), START_FILE, state, false)
+    }
+
+    /// Reads the state in which the last start began; `None` if nothing is known.
+    pub(crate) fn read_start(&self, id: &ContainerId) -> io::Result<Option<RunState>> {
+        read_json(&self.bundle(id).dir().join(START_FILE))
+    }
+
     /// Reads the state; the initial one if there is none.
     pub(crate) fn read_state(&self, id: &ContainerId) -> io::Result<RunState> {
         Ok(read_json(&self.dir(id).join(STATE_FILE))?.unwrap_or_default())
@@ -170,6 +185,7 @@ impl Paths {
 
 const RECORD_FILE: &str = "container.json";
 const STATE_FILE: &str = "state.json";
+const START_FILE: &str = "start.json";
 /// Variables and labels may be secrets.
 const FILE_MODE: u32 = 0o600;
 

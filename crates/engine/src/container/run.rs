@@ -23,12 +23,16 @@ use super::{Containers, health};
 use crate::clock;
 use crate::error::ContainerError;
 use crate::node::blocking;
-use crate::shim::ShimError;
+use crate::shim::{ShimError, in_time, is_late};
 
 /// Exit code of a run whose end nobody saw; Docker's.
 pub(super) const UNSEEN_EXIT_CODE: i32 = 255;
 /// Exit code of a run that ended because its shim was killed: 128 + SIGKILL.
 const KILLED_EXIT_CODE: i32 = 137;
+
+/// How long a shim may take to clean up after its container: the kernel may take seconds to
+/// let go of a cgroup, and a hundred containers may end at once.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Who starts a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,15 +86,8 @@ impl Containers {
         let told = self.happen(container, Happening::Started, |state| {
             state.pid = pid;
             state.started_at = Some(started_at);
-            state.exit_code = 0;
-            state.error.clear();
-            state.oom_killed = false;
             state.sandbox = sandbox;
-            state.stopped_by_hand = false;
-            match starter {
-                Starter::Caller => state.restart_count = 0,
-                Starter::Policy(_) => state.restart_count += 1,
-            }
+            state.note_start(matches!(starter, Starter::Policy(_)));
         });
         debug_assert_eq!(told, Ok(()));
         self.save_state(container).await;
@@ -118,38 +115,49 @@ impl Containers {
         health::watch(self, &container);
         let containers = self.clone();
         self.node.tasks.spawn(async move {
-            let ExitListener { mut connection, question, process } = exit;
+            let mut exit = exit;
+            let mut changes = container.state.subscribe();
+            let run = changes.borrow().exits;
+            let given_up = async { drop(changes.wait_for(|state| state.given_up > run).await) };
             let answer = tokio::select! {
-                answer = connection.answer(question) => answer,
+                answer = exit.connection.answer(exit.question) => Some(answer),
+                () = given_up => None,
                 // The container stays; the next daemon finds it.
                 () = containers.node.tasks.closing.cancelled() => return,
             };
             // On the heap: this task waits as long as the container runs, and the room for what
             // follows the exit would wait with it.
-            let exit = ExitListener { connection, question, process };
             Box::pin(containers.follow_exit(&container, answer, exit, session, delay)).await;
         });
     }
 
-    /// Everything that follows a run's exit, in its order.
+    /// Everything that follows a run's exit, in its order. Without an answer the run was given
+    /// up, and is ended here.
     async fn follow_exit(
         &self,
         container: &Arc<Container>,
-        answer: Result<Reply, ShimError>,
-        exit: ExitListener,
+        answer: Option<Result<Reply, ShimError>>,
+        mut exit: ExitListener,
         session: OwnedMutexGuard<()>,
         delay: Option<Duration>,
     ) {
+        let record = container.record();
+        if answer.is_none() {
+            exit.kill_shim(&record.id);
+            self.kill_processes(&record).await;
+        }
         let ended = match answer {
-            Ok(Reply::Exited(ended)) => ended,
+            Some(Ok(Reply::Exited(ended))) => ended,
             _ => self.unanswered_exit(container).await,
         };
-        let record = container.record();
         let again = self.end_run(container, &ended, delay).await;
         // The shim cleans up and leaves; only then is nothing of the run left.
-        let ExitListener { mut connection, process, .. } = exit;
-        let _ = connection.drain().await;
-        self.bury(&record, process).await;
+        let left = in_time(LEAVE_DEADLINE, exit.connection.drain()).await;
+        // One that has left by itself, or was killed, hangs up.
+        if left.is_err_and(|error| !matches!(error, ShimError::Io(_)) || is_late(&error)) {
+            exit.kill_shim(&record.id);
+        }
+        self.bury(&record, exit.process).await;
         self.remove_bundle(&record).await;
         drop(session);
         self.after_run(container, again).await;

@@ -212,6 +212,9 @@ pub(crate) struct RunState {
     /// Exit code of the last of those.
     #[serde(skip)]
     pub(crate) last_exit_code: i64,
+    /// Number of the exit that is brought about by force: the shim of that run is stuck.
+    #[serde(skip)]
+    pub(crate) given_up: u64,
     /// It is gone.
     #[serde(skip)]
     pub(crate) removed: bool,
@@ -228,6 +231,15 @@ impl RunState {
     pub(crate) fn apply(&mut self, happening: Happening) -> Result<(), Refused> {
         self.phase = self.phase.transition(happening)?;
         Ok(())
+    }
+
+    /// A run has begun, by somebody's hand or by the restart policy.
+    pub(crate) fn note_start(&mut self, by_policy: bool) {
+        self.exit_code = 0;
+        self.error.clear();
+        self.oom_killed = false;
+        self.stopped_by_hand = false;
+        self.restart_count = if by_policy { self.restart_count + 1 } else { 0 };
     }
 
     /// A run has ended; told to those who wait.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::container::Container;
-use super::kill::stop_signal;
+use super::kill::{Delivery, stop_signal};
 use super::state::Phase;
 use super::{Containers, not_running};
 use crate::domain::StopOptions;
@@ -49,10 +49,14 @@ impl Containers {
         }
         self.note_stop_by_hand(container);
         let signal = options.signal.unwrap_or_else(|| stop_signal(container));
-        if self.signal(container, signal).await? {
+        let delivery = self.signal(container, signal).await?;
+        if delivery == Delivery::Done {
             self.publish(&container.record(), "kill", &[("signal", signal.number().to_string())]);
         }
-        if !self.await_exit(container, exits, patience(container, options)).await? {
+        // A program that was not told does not get its time.
+        if delivery == Delivery::Late
+            || !self.await_exit(container, exits, patience(container, options)).await?
+        {
             self.kill_hard(container).await?;
         }
         self.publish(&container.record(), "stop", &[]);

@@ -4,6 +4,7 @@ use shoal_model::ExecId;
 
 use super::Execs;
 use crate::clock;
+use crate::container::container::Container;
 use crate::container::not_running;
 use crate::container::state::Phase;
 use crate::domain::CreateExec;
@@ -17,16 +18,7 @@ impl Execs {
     pub fn create(&self, container: &str, request: CreateExec) -> Result<ExecId, ExecError> {
         let containers = &self.containers;
         let container = containers.table.find(container)?;
-        let phase = container.state.borrow().phase;
-        if phase == Phase::Paused {
-            return Err(ExecError::Conflict(format!(
-                "container {} is paused, unpause the container before exec",
-                container.id
-            )));
-        }
-        if !phase.has_process() {
-            return Err(not_running(&container.id).into());
-        }
+        check_ready(&container)?;
         if request.cmd.is_empty() {
             return Err(ExecError::Invalid("no exec command specified".into()));
         }
@@ -39,4 +31,19 @@ impl Execs {
         containers.publish(&record, &format!("exec_create: {line}"), &attributes);
         Ok(id)
     }
+}
+
+/// Whether one more process can be run in a container.
+pub(super) fn check_ready(container: &Container) -> Result<(), ExecError> {
+    let phase = container.state.borrow().phase;
+    if phase == Phase::Paused {
+        return Err(ExecError::Conflict(format!(
+            "container {} is paused, unpause the container before exec",
+            container.id
+        )));
+    }
+    if !phase.has_process() {
+        return Err(not_running(&container.id).into());
+    }
+    Ok(())
 }

@@ -6,12 +6,13 @@ use shoal_model::Classify;
 use shoal_runtime::protocol::{ExecRequest, Operation, Reply};
 use tokio::sync::mpsc;
 
+use super::create::check_ready;
 use super::{Exec, Execs};
 use crate::container::container::Container;
 use crate::container::{detach_keys, not_running, window};
 use crate::domain::StartExec;
 use crate::error::{ContainerError, ExecError};
-use crate::shim::{Connection, Ends, Leaving, ShimError, pump};
+use crate::shim::{Connection, Ends, Leaving, ShimError, is_late, pump};
 use crate::spec;
 use crate::stream::{Attached, CHANNEL_CHUNKS, Input, Output};
 
@@ -24,12 +25,20 @@ impl Execs {
     /// # Errors
     /// It was started before; its program cannot be run; the container does not run.
     pub async fn start(&self, id: &str, options: StartExec) -> Result<Option<Attached>, ExecError> {
+        let exec = self.containers.execs.get(id)?;
+        let execs = self.clone();
+        let work = async move { execs.begin(exec, options).await };
+        self.containers.node.tasks.finish(work).await
+    }
+
+    async fn begin(
+        &self,
+        exec: Arc<Exec>,
+        options: StartExec,
+    ) -> Result<Option<Attached>, ExecError> {
         let containers = &self.containers;
-        let exec = containers.execs.get(id)?;
         let container = containers.table.find(exec.container.as_str())?;
-        if !container.state.borrow().phase.has_process() {
-            return Err(not_running(&container.id).into());
-        }
+        check_ready(&container)?;
         exec.claim()?;
         let connection = match self.run(&container, &exec, options).await {
             Ok(connection) => connection,
@@ -68,12 +77,7 @@ impl Execs {
     ) -> Result<Connection, ExecError> {
         let operation = Operation::Exec(Box::new(shim_request(container, exec, options)));
         let bundle = self.containers.node.paths.bundle(&container.id);
-        let asked = async {
-            let mut connection = Connection::open(&bundle).await?;
-            let reply = connection.call(operation).await?;
-            Ok((connection, reply))
-        };
-        match asked.await {
+        match Connection::ask(&bundle, operation).await {
             Ok((connection, Reply::ExecStarted { pid })) => {
                 self.containers.execs.started(exec, pid.unsigned_abs());
                 Ok(connection)
@@ -89,7 +93,9 @@ impl Execs {
                 kind: failure.kind(),
             }),
             // The container has just ended.
-            Err(ShimError::Io(_)) => Err(not_running(&container.id).into()),
+            Err(error @ ShimError::Io(_)) if !is_late(&error) => {
+                Err(not_running(&container.id).into())
+            }
             Err(error) => Err(ContainerError::shim(&container.id, error).into()),
         }
     }
@@ -149,7 +155,9 @@ fn shim_request(container: &Container, exec: &Exec, options: StartExec) -> ExecR
         size: options.console_size.or(request.console_size).map(window),
         stdin: request.attach_stdin && !options.detach,
         output: (request.attach_stdout || request.attach_stderr || request.tty) && !options.detach,
-        privileged: request.privileged || record.host.privileged,
+        // In a privileged container every process has all rights anyway, and the filter it was
+        // given by name is meant.
+        privileged: request.privileged,
     }
 }
 

@@ -1,10 +1,14 @@
 //! One connection to a shim.
 
+use std::future::Future;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use shoal_runtime::bundle::{Bundle, SOCKET_NAME};
 pub(crate) use shoal_runtime::client::CallError as ShimError;
 use shoal_runtime::launch::CREATE_REQUEST_ID;
@@ -19,12 +23,20 @@ use tokio::net::UnixStream;
 /// short, and there are as many such connections as containers.
 const ANSWER_READ_BYTES: usize = 512;
 
+/// How long a shim may take to connect and answer. It does nothing that lasts: one that takes
+/// longer is stopped or stuck, and whoever waits for it may hold locks.
+pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// Pause before a shim is tried again that has not yet taken those who came before.
+const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+
 /// A connection to a shim, on which requests are made one after the other.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) stream: UnixStream,
     pub(super) buffer: BytesMut,
     next_id: u64,
+    /// The shim's process, as the kernel told it; `None` on a connection of a launch.
+    shim: Option<Pid>,
 }
 
 impl Connection {
@@ -34,17 +46,43 @@ impl Connection {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(bundle.dir(), flags, Mode::empty())?;
         let path = format!("/proc/self/fd/{}/{SOCKET_NAME}", dir.as_raw_fd());
-        Ok(Self::new(UnixStream::connect(path).await?))
+        let stream = loop {
+            match UnixStream::connect(&path).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(CONNECT_PAUSE).await;
+                }
+                other => break other?,
+            }
+        };
+        let shim = stream.peer_cred()?.pid().and_then(Pid::from_raw);
+        Ok(Self::new(stream, shim))
+    }
+
+    /// Connects to the shim of `bundle`, asks one thing and waits for the answer, in time.
+    ///
+    /// # Errors
+    /// [`is_late`] where it was not in time.
+    pub(crate) async fn ask(
+        bundle: &Bundle,
+        operation: Operation,
+    ) -> Result<(Self, Reply), ShimError> {
+        in_time(ANSWER_DEADLINE, async {
+            let mut connection = Self::open(bundle).await?;
+            let reply = connection.call(operation).await?;
+            Ok((connection, reply))
+        })
+        .await
     }
 
     /// Takes over the connection of a launch.
     pub(crate) fn over(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self::new(UnixStream::from_std(stream)?))
+        // The other end was made by this very process, says the kernel.
+        Ok(Self::new(UnixStream::from_std(stream)?, None))
     }
 
-    fn new(stream: UnixStream) -> Self {
-        Connection { stream, buffer: BytesMut::new(), next_id: CREATE_REQUEST_ID + 1 }
+    fn new(stream: UnixStream, shim: Option<Pid>) -> Self {
+        Connection { stream, buffer: BytesMut::new(), next_id: CREATE_REQUEST_ID + 1, shim }
     }
 
     /// Asks without waiting; the id is for [`Connection::answer`].
@@ -98,6 +136,19 @@ impl Connection {
         Ok(())
     }
 
+    /// Kills the shim at the other end, which must have been connected to by its socket.
+    pub(crate) fn kill_shim(&self) -> io::Result<()> {
+        let Some(shim) = self.shim else { return Err(io::ErrorKind::Unsupported.into()) };
+        let process = pidfd_open(shim, PidfdFlags::empty())?;
+        // Asked after the process was opened: while the shim holds its end, the number is its own.
+        let mut end = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        let closed = poll(&mut end, Some(&Timespec::default()))? > 0;
+        if !closed {
+            pidfd_send_signal(&process, Signal::KILL)?;
+        }
+        Ok(())
+    }
+
     /// The next whole frame; `None` at the end. Given up half way, nothing is lost.
     pub(crate) async fn next_frame(&mut self) -> Result<Option<(FrameKind, Bytes)>, ShimError> {
         loop {
@@ -110,6 +161,25 @@ impl Connection {
             }
         }
     }
+}
+
+/// Waits for `asked`, but not for ever.
+///
+/// # Errors
+/// [`is_late`] where the time is up.
+pub(crate) async fn in_time<T>(
+    deadline: Duration,
+    asked: impl Future<Output = Result<T, ShimError>>,
+) -> Result<T, ShimError> {
+    tokio::time::timeout(deadline, asked).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {} s", deadline.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
+    })
+}
+
+/// Whether a shim did not answer in time: unlike one that has left, it is still there.
+pub(crate) fn is_late(error: &ShimError) -> bool {
+    matches!(error, ShimError::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// Takes the first frame off the buffer if it is there as a whole. Its payload shares

@@ -6,5 +6,5 @@
 mod connection;
 mod pump;
 
-pub(crate) use connection::{Connection, ShimError};
+pub(crate) use connection::{ANSWER_DEADLINE, Connection, ShimError, in_time, is_late};
 pub(crate) use pump::{Ends, Leaving, pump};

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{env, fs, thread};
 
+use rustix::process::{Pid, Signal, kill_process};
 use shoal_engine::domain::{
     AttachOptions, ContainerConfig, ContainerStatus, CreateContainer, HostConfig, LogOptions,
     NetworkMode, RemoveOptions, WaitCondition,
@@ -120,8 +121,11 @@ impl Bed {
         open(self.dir.path(), &self.cgroup_parent, parallel_starts).await
     }
 
-    /// Kills what a failed test left.
+    /// Kills what a failed test left, stopped shims, too.
     fn clear(&self) {
+        for shim in shims(self.dir.path().to_str().unwrap()) {
+            let _ = kill_process(Pid::from_raw(shim).unwrap(), Signal::KILL);
+        }
         let layout = Layout::detect().unwrap();
         if let Ok(cgroup) = Cgroup::at(&layout, format!("/{}", self.cgroup_parent)) {
             // Shims remove the same at the same time.
@@ -175,6 +179,23 @@ pub(crate) async fn open(
     let shim = ShimBinary::open(&shim_path()).unwrap();
     let engine = Engine::open(config, images.clone(), networks.clone(), shim).await.unwrap();
     Daemon { engine, networks }
+}
+
+/// The shims with this in the path of their bundle.
+pub(crate) fn shims(path: &str) -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap() {
+        let entry = entry.unwrap();
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // One that has just ended has none.
+        let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        if line.contains(path) && line.contains("shim\0") {
+            found.push(pid);
+        }
+    }
+    found
 }
 
 /// The shim, built if it is not fresh.

@@ -16,7 +16,8 @@ use shoal_engine::domain::{
 use shoal_model::{Classify, Kind};
 
 use crate::bed::{
-    Bed, Daemon, SHIM, eventually, on_node, open, outputs, read_all, shell, shim_path, sleeper,
+    Bed, Daemon, SHIM, eventually, on_node, open, outputs, read_all, shell, shim_path, shims,
+    sleeper,
 };
 
 /// Tells the child which play it is in.
@@ -107,19 +108,14 @@ async fn run(daemon: &Daemon) {
     eventually("ended", async || daemon.status("done") == ContainerStatus::Exited).await;
 }
 
-/// The process with this in its command line.
-fn shim_of(bundle: &str) -> i32 {
-    for entry in std::fs::read_dir("/proc").unwrap() {
-        let path = entry.unwrap().path();
-        let Ok(line) = std::fs::read_to_string(path.join("cmdline")) else { continue };
-        if line.contains(bundle) && line.contains("shim\0") {
-            return path.file_name().unwrap().to_str().unwrap().parse().unwrap();
-        }
-    }
-    panic!("no shim of {bundle}");
+/// The shim of a container.
+pub(crate) fn shim_of(id: &str) -> i32 {
+    let found = shims(id);
+    assert_eq!(found.len(), 1, "{id}");
+    found[0]
 }
 
-fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
@@ -253,13 +249,74 @@ fn what_is_nothing_and_cannot_be_removed_holds_nobody_up() {
     });
 }
 
+fn change_state(bed: &Bed, id: &str, change: serde_json::Value) {
+    let path = bed.root().join("containers").join(id).join("state.json");
+    let mut state: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (key, value) in change.as_object().unwrap() {
+        state[key] = value.clone();
+    }
+    std::fs::write(path, state.to_string()).unwrap();
+}
+
+/// Between the start of the program and the note of it, the daemon was killed.
+#[test]
+fn a_start_that_was_not_noted_keeps_its_network_or_is_taken_back() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let mut request = sleeper();
+        request.host.network_mode = NetworkMode::Bridge;
+        let kept = daemon.start_ready(request.clone()).await;
+        let lost = daemon.start_ready(request).await;
+        let address =
+            daemon.containers().inspect(kept.as_str()).unwrap().networks["bridge"].ip_address;
+        assert!(address.is_some());
+        daemon.close().await;
+        // As it was written after the run before.
+        let before = serde_json::json!({
+            "phase": "Exited",
+            "pid": 0,
+            "sandbox": null,
+            "stopped_by_hand": true,
+            "restart_count": 3,
+            "exit_code": 4,
+        });
+        change_state(&bed, kept.as_str(), before);
+        let before = serde_json::json!({
+            "phase": "Created", "pid": 0, "started_at": null, "sandbox": null,
+        });
+        change_state(&bed, lost.as_str(), before);
+        let bundle = bed.run().join("containers").join(lost.as_str());
+        std::fs::remove_file(bundle.join("start.json")).unwrap();
+
+        let daemon = bed.open().await;
+        let containers = daemon.containers();
+        let view = containers.inspect(kept.as_str()).unwrap();
+        assert_eq!(view.state.status, ContainerStatus::Running);
+        assert_eq!(view.networks["bridge"].ip_address, address);
+        assert_eq!((view.state.exit_code, view.restart_count), (0, 0));
+        assert_eq!(daemon.status(lost.as_str()), ContainerStatus::Created);
+        containers.start(lost.as_str()).await.unwrap();
+        let other = containers.inspect(lost.as_str()).unwrap().networks["bridge"].ip_address;
+        assert!(other.is_some() && other != address);
+        for id in [&kept, &lost] {
+            daemon.remove(id.as_str()).await;
+        }
+        daemon.close().await;
+    });
+}
+
 async fn flood(daemon: Daemon) {
     let daemon = Arc::new(daemon);
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..100 {
+    for number in 0..100 {
         let daemon = daemon.clone();
+        let mut request = sleeper();
+        if number % 2 == 0 {
+            request.host.network_mode = NetworkMode::Bridge;
+        }
         tasks.spawn(async move {
-            daemon.start(sleeper()).await;
+            daemon.start(request).await;
         });
     }
     for started in 1.. {
@@ -286,6 +343,14 @@ fn a_kill_while_a_hundred_start_leaves_each_running_or_not_started() {
                 matches!(status, ContainerStatus::Running | ContainerStatus::Created),
                 "{status:?}"
             );
+        }
+        // Also one whose start was not yet told has its place in its network.
+        for one in &running {
+            let view = daemon.containers().inspect(one.id.as_str()).unwrap();
+            for (network, endpoint) in &view.networks {
+                let address = endpoint.ip_address;
+                assert_eq!(address.is_some(), network == "bridge", "{network}: {address:?}");
+            }
         }
         // Each is in hand: what runs answers, what does not can be started.
         let (output, _) = daemon.exec(running[0].id.as_str(), &["echo", "here"]).await;

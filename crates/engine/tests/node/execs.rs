@@ -1,7 +1,7 @@
 //! Further processes in a container.
 
 use bytes::Bytes;
-use shoal_engine::domain::{CreateExec, StartExec};
+use shoal_engine::domain::{CreateExec, SeccompChoice, StartExec};
 use shoal_model::{Classify, Kind};
 
 use crate::bed::{eventually, on_node, read_all, shell, sleeper};
@@ -151,6 +151,76 @@ fn execs_end_with_their_container() {
         daemon.exec(id.as_str(), &["touch", "/tmp/end"]).await;
         eventually("ended", async || execs.inspect(exec.as_str()).unwrap().exit_code == Some(137))
             .await;
+        daemon.remove(id.as_str()).await;
+        daemon.close().await;
+    });
+}
+
+#[test]
+fn an_exec_whose_client_leaves_while_it_is_started_is_run_to_its_end() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let id = daemon.start(sleeper()).await;
+        let execs = daemon.engine.execs();
+        let request = CreateExec {
+            cmd: words(&["sh", "-c", "echo x; exit 6"]),
+            attach_stdout: true,
+            ..CreateExec::default()
+        };
+        let exec = execs.create(id.as_str(), request).unwrap();
+        let start = execs.start(exec.as_str(), StartExec::default());
+        // Asked once, then dropped.
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, start).await.is_err());
+        eventually("ended", async || execs.inspect(exec.as_str()).unwrap().exit_code == Some(6))
+            .await;
+        daemon.remove(id.as_str()).await;
+        daemon.close().await;
+    });
+}
+
+#[test]
+fn a_privileged_container_keeps_the_filter_it_was_given_and_a_privileged_exec_does_not() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let profile = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[
+            {"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}"#;
+        let mut request = sleeper();
+        request.host.privileged = true;
+        request.host.seccomp = SeccompChoice::Profile(profile.into());
+        let id = daemon.start(request).await;
+        assert_ne!(daemon.exec(id.as_str(), &["mkdir", "/tmp/x"]).await.1, 0);
+        let execs = daemon.engine.execs();
+        let request = CreateExec {
+            cmd: words(&["mkdir", "/tmp/x"]),
+            privileged: true,
+            ..CreateExec::default()
+        };
+        let exec = execs.create(id.as_str(), request).unwrap();
+        execs
+            .start(exec.as_str(), StartExec { detach: true, ..StartExec::default() })
+            .await
+            .unwrap();
+        assert_eq!(execs.wait(exec.as_str()).await, Some(0));
+        daemon.remove(id.as_str()).await;
+        daemon.close().await;
+    });
+}
+
+#[test]
+fn an_exec_waits_for_no_frozen_container() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let id = daemon.start(sleeper()).await;
+        let execs = daemon.engine.execs();
+        let request = CreateExec { cmd: words(&["true"]), ..CreateExec::default() };
+        let exec = execs.create(id.as_str(), request).unwrap();
+        daemon.containers().pause(id.as_str()).await.unwrap();
+        let refused = execs.start(exec.as_str(), StartExec::default()).await.unwrap_err();
+        assert!(refused.to_string().ends_with("is paused, unpause the container before exec"));
+        daemon.containers().unpause(id.as_str()).await.unwrap();
+        let options = StartExec { detach: true, ..StartExec::default() };
+        execs.start(exec.as_str(), options).await.unwrap();
+        assert_eq!(execs.wait(exec.as_str()).await, Some(0));
         daemon.remove(id.as_str()).await;
         daemon.close().await;
     });

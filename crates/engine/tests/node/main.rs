@@ -11,4 +11,5 @@ mod limits;
 mod networks;
 mod output;
 mod refusals;
+mod shims;
 mod volumes;
