@@ -132,14 +132,8 @@ impl Containers {
     ) -> Result<ContainerConfig, ContainerError> {
         if config.hostname.is_none() {
             let shared = host.network_mode == NetworkMode::Host || host.uts_mode == UtsMode::Host;
-            config.hostname = Some(match &host.network_mode {
-                _ if shared => node_name(),
-                NetworkMode::Container(name) => {
-                    let other = self.table.find(name).map(|other| other.record());
-                    other.ok().and_then(|other| other.config.hostname.clone()).unwrap_or_default()
-                }
-                _ => id.short().to_owned(),
-            });
+            // In another's network it takes the other's name at its start.
+            config.hostname = Some(if shared { node_name() } else { id.short().to_owned() });
         }
         config.exposed_ports.extend(host.port_bindings.keys());
         Ok(config)

@@ -5,10 +5,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::container::Container;
 use super::record::Record;
 use super::{Containers, etc};
-use crate::domain::{NetworkMode, PidMode, SeccompChoice};
+use crate::domain::{NetworkMode, PidMode, SeccompChoice, UtsMode};
 use crate::error::ContainerError;
 use crate::node::Node;
 use crate::spec::{Facts, HostDevice, NetworkFact, effective_capabilities};
@@ -27,14 +29,16 @@ const OWN_DEVICES: [&str; 9] = [
 ];
 /// Levels below `/dev` that are looked through for devices.
 const DEVICE_DEPTH: u32 = 8;
+/// Containers in a row that each are in the next one's network.
+const NEIGHBOURS_MOST: usize = 16;
 
 /// Namespaces of other containers a container joins, and its place in the networks.
 #[derive(Debug, Clone)]
 pub(super) struct Neighbours {
     network: NetworkFact,
     pid: Option<PathBuf>,
-    /// Container whose `/etc` files are used, too.
-    etc_of: Option<shoal_model::ContainerId>,
+    /// Container whose `/etc` files and host name are used, too.
+    names_of: Option<Arc<Container>>,
 }
 
 impl Containers {
@@ -43,13 +47,13 @@ impl Containers {
     /// # Errors
     /// One of them is not there or does not run.
     pub(super) fn neighbours(&self, record: &Record) -> Result<Neighbours, ContainerError> {
-        let mut found = Neighbours { network: NetworkFact::Given, pid: None, etc_of: None };
+        let mut found = Neighbours { network: NetworkFact::Given, pid: None, names_of: None };
         match &record.host.network_mode {
             NetworkMode::Host => found.network = NetworkFact::Host,
             NetworkMode::Container(name) => {
                 let (other, pid) = self.running(name, "network")?;
                 found.network = NetworkFact::Path(namespace(pid, "net"));
-                found.etc_of = Some(other);
+                found.names_of = Some(self.owner_of_names(other));
             }
             _ => {}
         }
@@ -60,20 +64,52 @@ impl Containers {
         Ok(found)
     }
 
-    fn running(
-        &self,
-        name: &str,
-        what: &str,
-    ) -> Result<(shoal_model::ContainerId, u32), ContainerError> {
+    fn running(&self, name: &str, what: &str) -> Result<(Arc<Container>, u32), ContainerError> {
         let container = self.table.find(name)?;
-        let state = container.state.borrow();
-        if !state.phase.has_process() {
+        let (phase, pid) = {
+            let state = container.state.borrow();
+            (state.phase, state.pid)
+        };
+        if !phase.has_process() {
             return Err(ContainerError::Conflict(format!(
                 "cannot join {what} namespace of a non running container: {}",
                 container.id
             )));
         }
-        Ok((container.id.clone(), state.pid))
+        Ok((container, pid))
+    }
+
+    /// The container whose files a neighbour uses: its own, or in turn its neighbour's.
+    fn owner_of_names(&self, neighbour: Arc<Container>) -> Arc<Container> {
+        let mut owner = neighbour;
+        for _ in 0..NEIGHBOURS_MOST {
+            let NetworkMode::Container(name) = &owner.record().host.network_mode else { break };
+            let Ok(next) = self.table.find(name) else { break };
+            owner = next;
+        }
+        owner
+    }
+
+    /// A container in another's network has its host name, too. It is known at the start only:
+    /// the other may have been made later, or again.
+    pub(super) async fn share_names(
+        &self,
+        container: &Container,
+        record: Arc<Record>,
+        neighbours: &Neighbours,
+    ) -> Result<Arc<Record>, ContainerError> {
+        let Some(owner) = &neighbours.names_of else { return Ok(record) };
+        let theirs = &owner.record().config;
+        let same = record.config.hostname == theirs.hostname
+            && record.config.domainname == theirs.domainname;
+        if same || record.host.uts_mode == UtsMode::Host {
+            return Ok(record);
+        }
+        let mut changed = (*record).clone();
+        changed.config.hostname.clone_from(&theirs.hostname);
+        changed.config.domainname.clone_from(&theirs.domainname);
+        self.save_record(container, changed).await?;
+        Ok(container.record())
     }
 }
 
@@ -83,7 +119,7 @@ pub(super) fn find(
     record: &Record,
     neighbours: Neighbours,
 ) -> Result<Facts, ContainerError> {
-    let dir = node.paths.dir(neighbours.etc_of.as_ref().unwrap_or(&record.id));
+    let dir = node.paths.dir(neighbours.names_of.as_ref().map_or(&record.id, |owner| &owner.id));
     Ok(Facts {
         cgroup: node.cgroups.path(&record.id, record.host.resources.cgroup_parent.as_deref()),
         cgroup_v2: node.cgroups.is_v2(),

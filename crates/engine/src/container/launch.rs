@@ -75,6 +75,7 @@ impl Containers {
     ) -> Result<Running, ContainerError> {
         let record = container.record();
         let neighbours = self.neighbours(&record)?;
+        let record = self.share_names(container, record, &neighbours).await?;
         let (netns, sandbox) = self.join_networks(&record).await?;
         match self.launch_shim(container, &record, neighbours, netns, &sandbox).await {
             Ok((pid, started_at, exit)) => {

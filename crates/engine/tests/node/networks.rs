@@ -128,3 +128,36 @@ fn files_of_etc_tell_the_containers_names() {
         daemon.close().await;
     });
 }
+
+#[test]
+fn a_container_in_anothers_network_has_its_names() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let in_network_of = |name: &str, line: &str| {
+            let mut request = shell(line);
+            request.host.network_mode = NetworkMode::Container(name.into());
+            request
+        };
+        // Made before the one it is in the network of.
+        let mut middle =
+            in_network_of("donor", "trap 'exit 0' TERM; echo ready; sleep 1000 & wait");
+        middle.name = Some("middle".into());
+        daemon.containers().create(middle).await.unwrap();
+        let mut donor = sleeper();
+        donor.name = Some("donor".into());
+        donor.config.hostname = Some("donor-host".into());
+        donor.host.network_mode = NetworkMode::Bridge;
+        daemon.start(donor).await;
+        daemon.containers().start("middle").await.unwrap();
+        assert_eq!(daemon.exec("middle", &["hostname"]).await.0, "donor-host\n");
+        let view = daemon.containers().inspect("middle").unwrap();
+        assert_eq!(view.config.hostname.as_deref(), Some("donor-host"));
+        let line = "hostname; echo $HOSTNAME; cat /etc/hostname; tail -n 1 /etc/hosts";
+        let (output, _) = daemon.run(in_network_of("middle", line)).await;
+        assert!(output.starts_with("donor-host\ndonor-host\ndonor-host\n"), "{output}");
+        assert!(output.ends_with("\tdonor-host\n"), "{output}");
+        daemon.remove("middle").await;
+        daemon.remove("donor").await;
+        daemon.close().await;
+    });
+}
