@@ -348,6 +348,14 @@ impl Failure {
         }
     }
 
+    /// The exit code Docker shows for an exec that failed this way.
+    pub fn exec_exit_code(&self) -> i32 {
+        match self.reason {
+            Reason::CommandNotFound => 127,
+            _ => 126,
+        }
+    }
+
     /// What a Docker client is told when a start fails this way.
     pub fn create_text(&self) -> String {
         format!(

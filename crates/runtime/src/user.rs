@@ -2,7 +2,9 @@
 //! own `/etc/passwd` and `/etc/group`. Pure: no name service, no file is opened.
 //!
 //! The rules are Docker's: names win over numbers; a number needs no entry; a user
-//! without `:group` gets the entry's group and every group that lists the user.
+//! without `:group` gets the entry's group and every group that lists the user. The
+//! primary group is among the further ones, too: a program that changes its primary
+//! group must not lose what files of that group deny it (CVE-2022-36109).
 
 /// Who a process runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +13,7 @@ pub struct Identity {
     pub uid: u32,
     /// Primary group.
     pub gid: u32,
-    /// Further groups.
+    /// Further groups, the primary one first.
     pub groups: Vec<u32>,
     /// The entry's directory; `/` without an entry.
     pub home: String,
@@ -84,6 +86,8 @@ pub fn resolve(
         }
         (None, None) => {}
     }
+    identity.groups.retain(|gid| *gid != identity.gid);
+    identity.groups.insert(0, identity.gid);
     for text in groups {
         let gid = resolve_group(text, group)?;
         if !identity.groups.contains(&gid) {
@@ -147,10 +151,11 @@ mod tests {
     fn names_numbers_and_nothing() {
         assert_eq!(found("").home, "/root");
         let www = found("www");
-        assert_eq!((www.uid, www.gid, www.groups), (33, 33, vec![4, 44]));
-        assert_eq!(found("33").groups, [4, 44]);
+        assert_eq!((www.uid, www.gid, www.groups), (33, 33, vec![33, 4, 44]));
+        assert_eq!(found("33").groups, [33, 4, 44]);
         let stranger = found("4711");
         assert_eq!((stranger.uid, stranger.gid, stranger.home.as_str()), (4711, 0, "/"));
+        assert_eq!(stranger.groups, [0]);
         // A name that looks like a number is a name.
         assert_eq!(found("77").uid, 1077);
     }
@@ -158,11 +163,11 @@ mod tests {
     #[test]
     fn a_group_given_replaces_the_others() {
         let user = found("www:video");
-        assert_eq!((user.uid, user.gid, user.groups), (33, 44, vec![]));
+        assert_eq!((user.uid, user.gid, user.groups), (33, 44, vec![44]));
         assert_eq!(found("4711:4712").gid, 4712);
         assert_eq!(found(":video").gid, 44);
         let more = resolve("root", &["video".into(), "99".into(), "4".into()], PASSWD, GROUP);
-        assert_eq!(more.unwrap().groups, [4, 44, 99]);
+        assert_eq!(more.unwrap().groups, [0, 4, 44, 99]);
     }
 
     #[test]

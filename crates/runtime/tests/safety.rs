@@ -154,10 +154,12 @@ fn session_keyrings_are_not_shared() {
 /// What is mounted below a bind mount stays as the host has it, unless asked.
 #[test]
 fn a_writable_bind_mount_makes_nothing_below_it_writable() {
-    common::with_own_mounts(|| {
-        let source = tempfile::tempdir().unwrap();
+    // Outside: it can only be removed when nothing is mounted in it.
+    let outside = tempfile::tempdir().unwrap();
+    let source = outside.path().to_owned();
+    common::with_own_mounts(move || {
         let mounted = |name: &str, flags| {
-            let place = source.path().join(name);
+            let place = source.join(name);
             fs::create_dir(&place).unwrap();
             mount("tmpfs", &place, "tmpfs", MountFlags::empty(), None).unwrap();
             mount_remount(&place, MountFlags::BIND | flags, "").unwrap();
@@ -169,7 +171,7 @@ fn a_writable_bind_mount_makes_nothing_below_it_writable() {
                           touch $d/x 2>/dev/null && echo -n written || echo -n refused; done";
             let mut setup = Setup::new(&["sh", "-c", script]);
             setup.mount(json!({"destination": "/data", "type": "bind",
-                               "source": source.path(), "options": options}));
+                               "source": source, "options": options}));
             succeed(setup)
         };
         let (written, refused) = ("written", "refused");
@@ -177,6 +179,23 @@ fn a_writable_bind_mount_makes_nothing_below_it_writable() {
         assert_eq!(tried(&["rbind", "ro", "rprivate"]), [refused, refused, written].concat());
         assert_eq!(tried(&["rbind", "rro", "rprivate"]), [refused, refused, refused].concat());
     });
+}
+
+/// Of a container that is made, the directory is made; an exec changes nothing.
+#[test]
+fn an_exec_makes_no_working_directory() {
+    let mut container = Setup::new(&["sleep", "1000"]).create();
+    container.start();
+    let mut request = exec_request(&["true"]);
+    request.cwd = Some("/nowhere".into());
+    let failure = container.exec(request).unwrap_err();
+    assert_eq!(
+        failure.message,
+        "chdir to cwd (\"/nowhere\") set in config.json failed: no such file or directory"
+    );
+    assert_eq!(failure.exec_exit_code(), 126);
+    assert_eq!(container.exec_script("test -e /nowhere || echo none").0, "none\n");
+    container.finish();
 }
 
 /// CVE-2024-21626: a descriptor of the host's, or a working directory outside.

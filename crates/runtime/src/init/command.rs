@@ -2,7 +2,7 @@
 
 use std::{ffi::CString, path::Path};
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, stat};
+use rustix::fs::{Access, AtFlags, CWD, FileType, OFlags, accessat, stat};
 use rustix::io::Errno;
 use shoal_sys::root::Root;
 
@@ -26,15 +26,25 @@ pub(super) struct Command {
     environment: Vec<CString>,
 }
 
-/// Goes to the working directory, which is made if missing, and finds the
+/// What becomes of a working directory that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MissingDir {
+    /// It is made: a container begins in it.
+    Make,
+    /// It is an error: an exec changes nothing.
+    Refuse,
+}
+
+/// Goes to the working directory and finds the
 /// program. The calling process's root is the container's, as is `root`; nothing
 /// of the host's is open.
 pub(super) fn prepare(
     process: &ProcessPlan,
     identity: &Identity,
     root: Root,
+    missing: MissingDir,
 ) -> Result<Command, Failure> {
-    enter(&root, &process.cwd)?;
+    enter(&root, &process.cwd, missing)?;
     drop(root);
     let mut environment = process.env.clone();
     if !environment.iter().any(|entry| entry.starts_with("HOME=")) {
@@ -66,9 +76,16 @@ impl Command {
 
 /// Links of `/proc` into other places (`/proc/1/root`, `/proc/self/fd/N`) are not
 /// followed: a directory behind one could be the host's, and be made there.
-fn enter(root: &Root, cwd: &Path) -> Result<(), Failure> {
-    let what = || format!("cwd {:?}", cwd);
-    let dir = root.make_dir(cwd, 0o755).map_err(failed(what()))?;
+fn enter(root: &Root, cwd: &Path, missing: MissingDir) -> Result<(), Failure> {
+    let what = || format!("chdir to cwd ({cwd:?}) set in config.json failed");
+    let dir = match missing {
+        MissingDir::Make => root.make_dir(cwd, 0o755),
+        MissingDir::Refuse => root.open(cwd, OFlags::PATH | OFlags::DIRECTORY),
+    };
+    let dir = dir.map_err(|error| {
+        let cause = words(Errno::from_io_error(&error).unwrap_or(Errno::INVAL));
+        Failure::new(Reason::Invalid, format!("{}: {cause}", what()))
+    })?;
     rustix::process::fchdir(&dir).map_err(failed(what()))?;
     // Of a directory outside our root the kernel says so (CVE-2024-21626).
     let real = rustix::process::getcwd(Vec::new()).map_err(failed(what()))?;

@@ -9,6 +9,7 @@ use shoal_sys::{
     root::Root,
 };
 
+use super::command::MissingDir;
 use super::{
     cgroups,
     command::{self, Command},
@@ -118,7 +119,7 @@ fn prepare(ingredients: &mut Ingredients<'_>) -> Result<(Command, Identity), Fai
     let gate = gate.as_ref().map(AsFd::as_fd);
     let kept: Vec<_> = [socket.as_fd(), root.as_fd()].into_iter().chain(gate).collect();
     install(stdio, &kept)?;
-    let command = command::prepare(&plan.process, &identity, root)?;
+    let command = command::prepare(&plan.process, &identity, root, MissingDir::Make)?;
     socket.ready().map_err(failed("reporting"))?;
     Ok((command, identity))
 }

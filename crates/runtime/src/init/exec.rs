@@ -10,6 +10,7 @@ use shoal_sys::{
     root::Root,
 };
 
+use super::command::MissingDir;
 use super::stdio::ProcessStdio;
 use super::{command, confine, failed, give_up, identity, install, new_session, terminal};
 use crate::{handshake::ProcessEnd, plan::ProcessPlan, protocol::Failure};
@@ -63,7 +64,7 @@ fn run(
     new_session(stdio.terminal())?;
     stdio.give_to(identity.uid);
     install(stdio, &[socket.as_fd(), root.as_fd()])?;
-    let command = command::prepare(process, &identity, root)?;
+    let command = command::prepare(process, &identity, root, MissingDir::Refuse)?;
     socket.ready().map_err(failed("reporting"))?;
     socket.wait_go().map_err(failed("waiting for the start"))?;
     confine::confine(&process.confinement, &identity, process.umask, *dies_with_maker)?;
