@@ -163,6 +163,9 @@ impl Containers {
             let adopted = self.node.networks.adopt(&container.id, pid, (**sandbox).clone()).await;
             if let Err(error) = adopted {
                 tracing::error!(container = %container.id, %error, "cannot adopt a container's networks");
+                // What could not be had again (a port) is no longer shown.
+                let left = self.node.networks.state(&container.id).map(Box::new);
+                container.state.send_modify(|state| state.sandbox = left);
             }
         }
         let question = match connection.send(Operation::Wait).await {
@@ -170,7 +173,11 @@ impl Containers {
             Err(error) => {
                 tracing::error!(container = %container.id, %error, "a shim left while it was adopted");
                 let ended = unseen(&self.node.paths.bundle(&container.id), container);
-                return self.settle_ended(container, Some(ended)).await;
+                self.settle_ended(container, Some(ended)).await;
+                let record = container.record();
+                self.leave_networks(&record).await;
+                self.bury(&record, None).await;
+                return self.remove_bundle(&record).await;
             }
         };
         let phase = if report.status == Status::Paused { Phase::Paused } else { Phase::Running };

@@ -137,8 +137,9 @@ fn bind(source: &Path, destination: &str, read_only: bool) -> OciMount {
 
 /// Without a word about writing, what is read-only on the host stays so: `rw` would be taken to
 /// mean every mount below the source, too.
+/// What comes along from below the source is as read-only as the mount itself, as Docker has it.
 fn bind_options(how: &str, read_only: bool, propagation: &str) -> Vec<String> {
-    let read_only = read_only.then_some("ro");
+    let read_only = read_only.then_some(if how == "rbind" { "rro" } else { "ro" });
     [Some(how), read_only, Some(propagation)].into_iter().flatten().map(Into::into).collect()
 }
 
