@@ -16,32 +16,39 @@ use std::sync::Arc;
 use shoal_cluster::Executor;
 use shoal_cluster::agent::{ExecutorError, Exit, LogOptions, LogSink, Observation, Work};
 use shoal_engine::domain::{
-    BoundPort, ContainerStatus, ContainerView, HealthStatus, Port, Protocol, RemoveOptions,
-    StopOptions, WaitCondition,
+    BoundPort, ContainerStatus, ContainerView, CreateContainer, HealthStatus, Port, Protocol,
+    RemoveOptions, StopOptions, WaitCondition,
 };
 use shoal_engine::events::ObjectType;
 use shoal_engine::{ContainerError, Containers, Engine};
 use shoal_image::Store;
 use shoal_model::swarm::{self, NodeDescription, PortConfig, PortProtocol, PublishMode};
 use shoal_model::{Classify, ContainerId, Kind, TaskId};
+use tokio_util::task::TaskTracker;
 
 use images::Pulls;
 use index::Index;
+
+/// What Docker calls the end of a container whose health check failed.
+const UNHEALTHY: &str = "dockerexec: unhealthy container";
 
 /// Runs tasks on the engine.
 pub(crate) struct EngineExecutor {
     engine: Arc<Engine>,
     pulls: Pulls,
-    index: Index,
+    index: Arc<Index>,
+    /// Containers that are being made, each to its end: also that of a task
+    /// that was called off is then known, and can be removed.
+    makes: TaskTracker,
     labels: Vec<String>,
 }
 
 impl EngineExecutor {
     /// For a daemon that has just started; finds the tasks of the one before.
     pub(crate) fn new(engine: Arc<Engine>, images: Arc<Store>, labels: Vec<String>) -> Self {
-        let index = Index::default();
+        let index = Arc::new(Index::default());
         index.read(engine.containers());
-        Self { engine, pulls: Pulls::new(images), index, labels }
+        Self { engine, pulls: Pulls::new(images), index, makes: TaskTracker::new(), labels }
     }
 
     fn containers(&self) -> &Containers {
@@ -56,7 +63,27 @@ impl EngineExecutor {
         self.find(task).ok_or_else(|| ExecutorError::Fatal(format!("task {task} has no container")))
     }
 
-    /// Waits until a container is healthy, if it has a health check.
+    /// Makes a task's container and remembers it, also if nobody waits.
+    async fn make(
+        &self,
+        task: &TaskId,
+        request: CreateContainer,
+    ) -> Result<Result<(), ContainerError>, ExecutorError> {
+        // Somebody else makes it, or has: there is one container per task.
+        let Some(coming) = self.index.begin(task) else {
+            return Err(ExecutorError::Temporary(format!("task {task} is being prepared")));
+        };
+        let engine = self.engine.clone();
+        let making = self.makes.spawn(async move {
+            let created = engine.containers().create(request).await?;
+            coming.made(created.id);
+            Ok(())
+        });
+        making.await.map_err(|error| ExecutorError::Temporary(error.to_string()))
+    }
+
+    /// Waits until a container is healthy, if it has a health check; stops
+    /// one that turns out unhealthy.
     async fn wait_healthy(&self, id: &ContainerId) -> Result<(), ExecutorError> {
         // Listening first: what happens between the two looks is not missed.
         let mut events = self.engine.events().subscribe(None);
@@ -68,7 +95,9 @@ impl EngineExecutor {
                 _ if !view.state.is_running() => return Err(ExecutorError::Fatal(ended(&view))),
                 HealthStatus::Healthy => return Ok(()),
                 HealthStatus::Unhealthy => {
-                    return Err(ExecutorError::Fatal("unhealthy container".to_owned()));
+                    let code = self.stop_unhealthy(id).await?;
+                    let why = format!("task: non-zero exit ({code}): {UNHEALTHY}");
+                    return Err(ExecutorError::Fatal(why));
                 }
                 HealthStatus::Starting => {}
             }
@@ -86,6 +115,13 @@ impl EngineExecutor {
                 }
             }
         }
+    }
+
+    /// Stops an unhealthy container, whose task is over; gives its exit code.
+    async fn stop_unhealthy(&self, id: &ContainerId) -> Result<i32, ExecutorError> {
+        stop(self.containers(), id, None).await?;
+        let view = self.containers().inspect(id.as_str()).map_err(failed)?;
+        Ok(i32::try_from(view.state.exit_code).unwrap_or(-1))
     }
 
     /// Returns when a container with a health check becomes unhealthy.
@@ -109,6 +145,7 @@ impl Executor for EngineExecutor {
     }
 
     async fn prepare(&self, work: &Work) -> Result<(), ExecutorError> {
+        self.index.settled(&work.task.id).await;
         if self.find(&work.task.id).is_some() {
             return Ok(());
         }
@@ -116,11 +153,8 @@ impl Executor for EngineExecutor {
         let pulled = self.pulls.fetch(&spec.image, &spec.registry_auth).await;
         let node = self.describe().await?;
         let request = container::request(work, &node).map_err(ExecutorError::Fatal)?;
-        match self.containers().create(request).await {
-            Ok(created) => {
-                self.index.put(work.task.id.clone(), created.id);
-                Ok(())
-            }
+        match self.make(&work.task.id, request).await? {
+            Ok(()) => Ok(()),
             Err(ContainerError::NoSuchImage(image)) => {
                 let why = pulled.err().map(|why| format!(": {why}")).unwrap_or_default();
                 Err(ExecutorError::Fatal(format!("No such image: {image}{why}")))
@@ -150,15 +184,14 @@ impl Executor for EngineExecutor {
                 Ok(Exit { code: i32::try_from(waited.exit_code).unwrap_or(-1), cause })
             }
             () = self.unhealthy(&id) => {
-                stop(self.containers(), &id, None).await?;
-                let view = self.containers().inspect(id.as_str()).map_err(failed)?;
-                let code = i32::try_from(view.state.exit_code).unwrap_or(-1);
-                Ok(Exit { code, cause: Some("unhealthy container".to_owned()) })
+                let code = self.stop_unhealthy(&id).await?;
+                Ok(Exit { code, cause: Some(UNHEALTHY.to_owned()) })
             }
         }
     }
 
     async fn shutdown(&self, work: &Work) -> Result<(), ExecutorError> {
+        self.index.settled(&work.task.id).await;
         let Some(id) = self.find(&work.task.id) else { return Ok(()) };
         let grace = work.task.spec.container.stop_grace_period();
         let seconds = i64::try_from(grace.as_secs_f64().ceil() as u64).unwrap_or(i64::MAX);
@@ -166,6 +199,7 @@ impl Executor for EngineExecutor {
     }
 
     async fn remove(&self, task: &TaskId) -> Result<(), ExecutorError> {
+        self.index.settled(task).await;
         if let Some(id) = self.find(task) {
             let options = RemoveOptions { force: true, volumes: true };
             match self.containers().remove(id.as_str(), options).await {

@@ -43,14 +43,14 @@ pub(super) fn request(work: &Work, node: &NodeDescription) -> Result<CreateConta
 /// What no container here can have yet; none of it is ignored.
 fn refuse(spec: &ContainerSpec) -> Result<()> {
     let windows = !matches!(spec.isolation.as_str(), "" | "default");
-    for (set, name) in [
-        (!spec.secrets.is_empty(), "secrets"),
-        (!spec.configs.is_empty(), "configs"),
-        (spec.init == Some(true), "an init process (--init)"),
-        (windows, "an isolation technology (--isolation)"),
+    for (set, what) in [
+        (!spec.secrets.is_empty(), "secrets of a service are"),
+        (!spec.configs.is_empty(), "configs of a service are"),
+        (spec.init == Some(true), "an init process (--init) in a service's containers is"),
+        (windows, "an isolation technology (--isolation) for a service's containers is"),
     ] {
         if set {
-            return Err(format!("{name} of a service are not supported by this node yet"));
+            return Err(format!("{what} not supported by this node yet"));
         }
     }
     Ok(())

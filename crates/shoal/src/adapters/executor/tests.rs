@@ -1,16 +1,22 @@
 //! The contract of executors on a real engine, and what a task's spec becomes.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::slice;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use shoal_build::testing::busybox_rootfs;
 use shoal_cluster::agent::contract::{self, Program};
-use shoal_engine::domain::{HostPort, MountKind, NetworkMode, Port};
+use shoal_engine::domain::{HostPort, ListFilter, MountKind, NetworkMode, Port};
 use shoal_image::ImportOptions;
 use shoal_model::Timestamp;
 use shoal_model::swarm::{
-    Annotations, ContainerSpec, Endpoint, EndpointSpec, FileTarget, Meta, NetworkAttachmentSpec,
-    SecretRef, Shared, Task, TaskOrigin, TaskSpec, TaskState, TaskStatus, Version,
+    Annotations, ContainerSpec, Endpoint, EndpointSpec, FileTarget, HealthConfig, Meta,
+    NetworkAttachmentSpec, SecretRef, Shared, Task, TaskOrigin, TaskSpec, TaskState, TaskStatus,
+    Version,
 };
 
 use super::*;
@@ -93,6 +99,92 @@ fn the_engines_executor_keeps_the_contract() {
     });
 }
 
+/// Polls a future so many times, then drops it.
+async fn polled<T>(future: impl Future<Output = T>, times: u32) -> Option<T> {
+    let mut future = pin!(future);
+    let mut polls = 0;
+    poll_fn(|context| {
+        polls += 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if polls == times => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_task_called_off_while_it_is_made_leaves_nothing() {
+    on_machine("called-off", |machine| async move {
+        let executor = executor(&machine);
+        // The first one pulls; the others only make.
+        let first = work(task(0, shell("busybox", "true")));
+        executor.prepare(&first).await.unwrap();
+        executor.remove(&first.task.id).await.unwrap();
+        let mut dropped_while_made = 0;
+        for number in 1..=40 {
+            let job = work(task(number, shell("busybox", "true")));
+            polled(executor.prepare(&job), 1 + number % 4).await.transpose().unwrap();
+            dropped_while_made += executor.makes.len();
+            if number % 2 == 0 {
+                executor.shutdown(&job).await.unwrap();
+            }
+            executor.remove(&job.task.id).await.unwrap();
+            assert_eq!(executor.observe(&job.task.id).await, Ok(None));
+        }
+        assert!(dropped_while_made > 0, "no container was being made");
+        assert_eq!(executor.known_tasks().await.unwrap(), []);
+        machine.engine.close().await;
+        let all = ListFilter { all: true, ..ListFilter::default() };
+        assert_eq!(executor.containers().list(&all).unwrap().len(), 0);
+        machine.close().await;
+    });
+}
+
+#[test]
+fn a_task_whose_container_is_coming_is_known_and_made_once() {
+    on_machine("coming", |machine| async move {
+        let executor = executor(&machine);
+        let job = work(task(1, shell("busybox", "true")));
+        let coming = executor.index.begin(&job.task.id).unwrap();
+        assert_eq!(executor.known_tasks().await.unwrap(), slice::from_ref(&job.task.id));
+        assert!(executor.index.begin(&job.task.id).is_none());
+        let given_up = async {
+            tokio::task::yield_now().await;
+            drop(coming);
+        };
+        let (prepared, ()) = tokio::join!(executor.prepare(&job), given_up);
+        prepared.unwrap();
+        executor.remove(&job.task.id).await.unwrap();
+        machine.close().await;
+    });
+}
+
+#[test]
+fn a_container_that_turns_unhealthy_while_it_starts_is_stopped() {
+    on_machine("unhealthy", |machine| async move {
+        let executor = executor(&machine);
+        let mut spec = shell("busybox", "exec sleep 600");
+        spec.stop_grace_period = Some(Duration::from_secs(1));
+        spec.health_check = Some(HealthConfig {
+            test: vec!["CMD".into(), "/bin/false".into()],
+            interval: Duration::from_millis(50),
+            retries: 1,
+            ..HealthConfig::default()
+        });
+        let job = work(task(1, spec));
+        executor.prepare(&job).await.unwrap();
+        let error = executor.start(&job).await.unwrap_err();
+        let text = "task: non-zero exit (137): dockerexec: unhealthy container";
+        assert_eq!(error, ExecutorError::Fatal(text.to_owned()));
+        let seen = executor.observe(&job.task.id).await.unwrap().unwrap();
+        assert_eq!((seen.container.pid, seen.container.exit_code), (0, 137), "it runs on");
+        executor.remove(&job.task.id).await.unwrap();
+        machine.close().await;
+    });
+}
+
 #[test]
 fn a_program_that_ends_at_once_has_started() {
     on_machine("started", |machine| async move {
@@ -164,7 +256,12 @@ fn what_this_node_cannot_do_is_said() {
     }];
     let mut wrong = shell("busybox", "true");
     wrong.env = vec!["X={{.Nothing}}".into()];
-    for (spec, word) in [(secret, "secrets"), (wrong, "Nothing")] {
+    let init = ContainerSpec { init: Some(true), ..shell("busybox", "true") };
+    for (spec, word) in [
+        (secret, "secrets of a service are not supported"),
+        (wrong, "Nothing"),
+        (init, "an init process (--init) in a service's containers is not supported"),
+    ] {
         let error = container::request(&work(task(1, spec)), &node).unwrap_err();
         assert!(error.contains(word), "{error}");
     }
