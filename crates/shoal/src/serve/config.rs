@@ -51,7 +51,7 @@ pub(crate) struct Settings {
     /// Group that may use the socket [default: shoal, if there is one]
     #[arg(long, env = "SHOAL_GROUP", value_name = "NAME")]
     group: Option<String>,
-    /// Also listen on TCP: tcp://address:port; needs the TLS files unless it is loopback
+    /// Also listen on TCP: tcp://address:port; needs all three TLS files unless it is loopback
     #[arg(long, env = "SHOAL_LISTEN", value_delimiter = ',', value_name = "ADDRESS")]
     listen: Vec<String>,
     /// Certificate of the TCP ports
@@ -60,7 +60,8 @@ pub(crate) struct Settings {
     /// Its key
     #[arg(long, env = "SHOAL_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
-    /// Only clients with a certificate of this authority may use the TCP ports
+    /// Only clients with a certificate of this authority may use the TCP ports; without it the
+    /// others encrypt, but let everybody in
     #[arg(long, env = "SHOAL_TLS_CA", value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// Let anybody who reaches a TCP port command this machine as root
@@ -187,8 +188,9 @@ impl Settings {
         let network = self.network()?;
         let tls = self.tls()?;
         let tcp = self.listen.iter().map(|text| tcp_address(text)).collect::<Result<Vec<_>>>()?;
-        if tls.is_none() && !self.insecure_tcp {
-            refuse_open_ports(&tcp)?;
+        let knows_clients = tls.as_ref().is_some_and(|tls| tls.ca.is_some());
+        if !knows_clients && !self.insecure_tcp {
+            refuse_open_ports(&tcp, tls.is_some())?;
         }
         let root = absolute(self.root.unwrap_or_else(|| "/var/lib/shoal".into()))?;
         let run_dir = absolute(self.run_dir.unwrap_or_else(|| "/run/shoal".into()))?;
@@ -261,20 +263,24 @@ fn tcp_address(text: &str) -> Result<String> {
     }
 }
 
-/// Whoever reaches the API is root: a port without TLS must be meant.
-fn refuse_open_ports(tcp: &[String]) -> Result<()> {
+/// Whoever reaches the API is root: a port that asks nobody for a certificate
+/// must be meant, encrypted or not.
+fn refuse_open_ports(tcp: &[String], encrypted: bool) -> Result<()> {
     let is_loopback = |address: &String| {
         let host = address.rsplit_once(':').map_or("", |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     };
-    match tcp.iter().find(|address| !is_loopback(address)) {
-        Some(address) => bail!(
-            "refusing to listen on {address} without TLS: whoever reaches it is root on this machine; \
-             give --tls-cert, --tls-key and --tls-ca, or --insecure-tcp if the network is yours alone"
-        ),
-        None => Ok(()),
-    }
+    let Some(address) = tcp.iter().find(|address| !is_loopback(address)) else { return Ok(()) };
+    let (lacking, missing) = if encrypted {
+        ("asking clients for a certificate", "--tls-ca")
+    } else {
+        ("TLS", "--tls-cert, --tls-key and --tls-ca")
+    };
+    bail!(
+        "refusing to listen on {address} without {lacking}: whoever reaches it is root on this \
+         machine; give {missing}, or --insecure-tcp if the network is yours alone"
+    )
 }
 
 fn pool(text: &str) -> Result<AddressPool> {
@@ -322,8 +328,13 @@ mod tests {
         assert!(settings("listen = [\"tcp://0.0.0.0:1\"]").decide().is_err());
         assert!(settings("listen = [\"tcp://0.0.0.0:1\"]\ninsecure-tcp = true").decide().is_ok());
         assert!(settings("tls-cert = \"/a\"").decide().is_err());
-        let tls = "listen = [\"tcp://0.0.0.0:1\"]\ntls-cert = \"/a\"\ntls-key = \"/b\"";
-        assert!(settings(tls).decide().is_ok());
+        let open = "listen = [\"tcp://0.0.0.0:1\"]\ntls-cert = \"/a\"\ntls-key = \"/b\"\n";
+        let error = settings(open).decide().expect_err("encrypted, and open to all").to_string();
+        assert!(error.contains("give --tls-ca, or --insecure-tcp"), "{error}");
+        assert!(settings(&format!("{open}tls-ca = \"/c\"")).decide().is_ok());
+        assert!(settings(&format!("{open}insecure-tcp = true")).decide().is_ok());
+        let loopback = open.replace("0.0.0.0", "127.0.0.1");
+        assert!(settings(&loopback).decide().is_ok());
     }
 
     #[test]
