@@ -1,9 +1,9 @@
 //! `shoal cluster create`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args as ClapArgs;
 
-use super::{links::Links, nat, node, plan::Plan, remove, state::Home, swarm};
+use super::{cgroups, links::Links, nat, node, plan::Plan, remove, state::Home, swarm};
 
 /// Make a cluster and wait until its nodes answer.
 #[derive(Debug, ClapArgs)]
@@ -28,6 +28,7 @@ impl Create {
         taken.extend(runtime.block_on(async { Links::open()?.taken().await })?);
         let mut plan = Plan::new(&self.name, self.nodes, &taken)?;
         plan.turned_on_forwarding = !nat::forwards();
+        refuse_shared_cgroup(home, &plan)?;
         home.add(&plan)?;
         let made = self.make(home, &plan, &runtime);
         if let Err(error) = made {
@@ -62,4 +63,19 @@ impl Create {
         }
         Ok(())
     }
+}
+
+/// Cgroups go by the cluster's name alone: nodes of two clusters would share
+/// theirs, and fall with the first of the two that is removed.
+fn refuse_shared_cgroup(home: &Home, plan: &Plan) -> Result<()> {
+    let (name, cgroup) = (&plan.name, plan.cgroup_root());
+    // One of this folder is refused in better words.
+    if home.plan(name).is_err() && cgroups::in_use(&cgroup)? {
+        bail!(
+            "cgroup {cgroup} is in use: a cluster {name} runs that is not kept in {}; take another \
+             name, or remove it with `shoal cluster --clusters DIRECTORY rm {name}`",
+            home.path().display()
+        );
+    }
+    Ok(())
 }

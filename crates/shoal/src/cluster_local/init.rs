@@ -109,8 +109,9 @@ impl Init {
         loop {
             tokio::select! {
                 _ = children.recv() => {
-                    if reap(daemon) {
+                    if let Some(how) = reap(daemon) {
                         daemon = None;
+                        node.set_ended(&how)?;
                     }
                 }
                 _ = terminate.recv() => break,
@@ -121,7 +122,7 @@ impl Init {
         }
         if let Some(pid) = daemon {
             rustix::process::kill_process(pid, Signal::TERM).context("cannot stop the daemon")?;
-            while !reap(daemon) {
+            while reap(daemon).is_none() {
                 children.recv().await;
             }
         }
@@ -145,21 +146,23 @@ impl Init {
     }
 }
 
-/// Reaps every child that ended; true when `daemon` was among them.
-fn reap(daemon: Option<Pid>) -> bool {
-    let mut daemon_ended = false;
+/// Reaps every child that ended; says how `daemon` did when it was among them.
+fn reap(daemon: Option<Pid>) -> Option<String> {
+    let mut daemon_ended = None;
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) => {
-                daemon_ended |= Some(pid) == daemon && ended(status);
+            Ok(Some((pid, status))) if Some(pid) == daemon => {
+                daemon_ended = how(status).or(daemon_ended);
             }
+            Ok(Some(_)) => {}
             Ok(None) | Err(_) => return daemon_ended,
         }
     }
 }
 
-fn ended(status: WaitStatus) -> bool {
-    status.exited() || status.signaled()
+fn how(status: WaitStatus) -> Option<String> {
+    let code = status.exit_status().map(|code| format!("exit status {code}"));
+    code.or_else(|| status.terminating_signal().map(|signal| format!("signal {signal}")))
 }
 
 /// The mounts of a machine: nothing flows back to the host, `/proc` and

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Args as ClapArgs;
+use http::Method;
+use tokio::time::timeout;
 
 use super::{
     boot::Boot,
@@ -18,6 +20,7 @@ use super::{
     plan::{NodePlan, Plan},
     state::{Home, NodeDir},
 };
+use crate::client::{Address, Client, Query, empty};
 
 /// How long a daemon may take until it answers. A first start on a busy
 /// two-core machine takes under a second; this only bounds the hopeless case.
@@ -52,7 +55,11 @@ impl Start {
             bail!("node {} is running", node.name);
         }
         boot(&plan, node, &dir, &[])?;
-        wait_for_answer(node, &dir)?;
+        if let Err(error) = wait_for_answer(node, &dir) {
+            // Its init would start the daemon for ever.
+            stop(&plan, node, &dir)?;
+            return Err(error);
+        }
         crate::print::line(format_args!("{}", node.name))?;
         Ok(())
     }
@@ -113,12 +120,34 @@ pub(super) fn stop(plan: &Plan, node: &NodePlan, dir: &NodeDir) -> Result<()> {
     cgroups::remove(&plan.cgroup(node))
 }
 
-/// Waits until the node's daemon takes connections.
+/// Waits until the node's daemon answers; fails with the daemon or its node.
 pub(super) fn wait_for_answer(node: &NodePlan, dir: &NodeDir) -> Result<()> {
-    let socket = dir.socket();
-    wait_until(&format!("node {} to answer (see {})", node.name, dir.log().display()), || {
-        std::os::unix::net::UnixStream::connect(&socket).is_ok()
-    })
+    let client = Client::new(Address::parse(&dir.docker_host(), None)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let none = Query::new();
+    let answer = async {
+        loop {
+            // A daemon that is only just starting takes connections, and lets
+            // them wait; one that ends meanwhile closes them.
+            let ping = client.send(Method::GET, "/_ping", &none, empty(), &[]);
+            if ping.await.is_ok() {
+                return None;
+            }
+            if let Some(how) = dir.ended() {
+                return Some(format!("its daemon ended with {how}"));
+            }
+            if dir.init().is_none() {
+                return Some("its init ended".to_owned());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let fault = match runtime.block_on(async { timeout(ANSWER_WITHIN, answer).await }) {
+        Ok(None) => return Ok(()),
+        Ok(Some(fault)) => fault,
+        Err(_) => format!("nobody answered within {} s", ANSWER_WITHIN.as_secs()),
+    };
+    bail!("node {} does not run: {fault}; its log ends with\n{}", node.name, dir.last_words())
 }
 
 /// Waits for a condition nobody announces; fails after a minute, naming it.

@@ -5,6 +5,7 @@
 //! <home>/<cluster>/<node>/lib      the daemon's state
 //! <home>/<cluster>/<node>/run      the daemon's sockets, gone at a boot
 //! <home>/<cluster>/<node>/init     process id of the node's init, and its start time
+//! <home>/<cluster>/<node>/ended    how its daemon last ended, since the node was booted
 //! <home>/<cluster>/<node>/node.log what init and daemon said
 //! ```
 
@@ -17,6 +18,12 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
 
 use super::plan::{NodePlan, Plan};
+
+/// How much of a node's log an error shows: a refusal with its usage, and the
+/// last things a daemon did.
+const LAST_WORDS_LINES: usize = 20;
+/// The same for lines of any length.
+const LAST_WORDS_BYTES: usize = 8 << 10;
 
 /// The folder of all clusters.
 #[derive(Clone, Debug)]
@@ -34,6 +41,11 @@ impl Home {
     /// Clusters are kept below `dir`, which need not exist.
     pub(super) fn new(dir: PathBuf) -> Self {
         Self { dir }
+    }
+
+    /// The folder itself.
+    pub(super) fn path(&self) -> &Path {
+        &self.dir
     }
 
     /// All clusters, by name. A folder without a plan is not one (or was
@@ -167,7 +179,39 @@ impl NodeDir {
         for dir in [self.lib(), run] {
             fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         }
-        Ok(())
+        match fs::remove_file(self.ended_path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", self.ended_path().display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers how the daemon ended.
+    pub(super) fn set_ended(&self, how: &str) -> Result<()> {
+        // The reader never sees half of it.
+        let fresh = self.dir.join("ended.new");
+        fs::write(&fresh, how)
+            .and_then(|()| fs::rename(&fresh, self.ended_path()))
+            .with_context(|| format!("cannot write {}", self.ended_path().display()))
+    }
+
+    /// How the daemon last ended, if it has since the node was booted.
+    pub(super) fn ended(&self) -> Option<String> {
+        fs::read_to_string(self.ended_path()).ok()
+    }
+
+    fn ended_path(&self) -> PathBuf {
+        self.dir.join("ended")
+    }
+
+    /// The last lines of the log, of which it is only the end that is read.
+    pub(super) fn last_words(&self) -> String {
+        let bytes = fs::read(self.log()).unwrap_or_default();
+        let end = &bytes[bytes.len().saturating_sub(LAST_WORDS_BYTES)..];
+        let text = String::from_utf8_lossy(end);
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(LAST_WORDS_LINES)..].join("\n")
     }
 
     /// Remembers the node's init.
