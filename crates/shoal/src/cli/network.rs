@@ -177,6 +177,7 @@ impl Remove {
         if !self.force {
             return self.networks.remove(shell, Query::new()).await;
         }
+        // As docker's, silent: those that are not there are as good as removed.
         each(&self.networks.names, async |name| {
             match shell.client.delete(&Network::KIND.path(name), &Query::new()).await {
                 Ok(_) => Ok(name.to_owned()),

@@ -124,6 +124,8 @@ impl Verb {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shoal registry serve --listen 127.0.0.1:5000 --dir /srv/registry
+  (printf ann:; printf %s \"$PASSWORD\" | sha256sum | cut -c-64) >> users
+  shoal registry serve --users users
   shoal registry image registry && shoal run -d -p 8003:5000 --name registry registry")]
 pub(super) struct Serve {
     /// Address and port
@@ -142,7 +144,7 @@ pub(super) struct Serve {
         value_name = "DIRECTORY"
     )]
     dir: PathBuf,
-    /// Users and their passwords, one name:password per line; anybody without it
+    /// Who may use it, one NAME:SHA256 per line with the sum of the password; anybody without it
     #[arg(long, env = "REGISTRY_USERS", value_name = "FILE")]
     users: Option<PathBuf>,
 }

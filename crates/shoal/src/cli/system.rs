@@ -1,5 +1,7 @@
 //! The daemon itself: facts, events, disk use.
 
+mod prune;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use futures_util::StreamExt;
@@ -29,6 +31,8 @@ pub(super) enum Verb {
 pub(super) enum Group {
     /// Show the disk space everything uses
     Df(DiskUse),
+    /// Remove containers that do not run, and networks and images nobody uses
+    Prune(prune::Prune),
     #[command(flatten)]
     Verb(Verb),
 }
@@ -49,6 +53,7 @@ impl Group {
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         match self {
             Self::Df(verb) => verb.run(shell).await,
+            Self::Prune(verb) => verb.run(shell).await,
             Self::Verb(verb) => verb.run(shell).await,
         }
     }

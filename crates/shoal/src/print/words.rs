@@ -37,6 +37,13 @@ pub(crate) fn ago(time: &Value, now: Timestamp) -> String {
     }
 }
 
+/// Seconds since the epoch as docker prints them, `2026-11-21 04:05:06 +0000
+/// UTC`, whatever the machine's time zone.
+pub(crate) fn created_at(seconds: &Value) -> String {
+    let time = Timestamp::from_seconds(seconds.as_i64().unwrap_or_default()).rfc3339_nano();
+    format!("{} +0000 UTC", time.trim_end_matches('Z').replace('T', " "))
+}
+
 /// The first 12 characters of an id, without its algorithm.
 pub(crate) fn short(id: &str) -> String {
     let id = id.split_once(':').map_or(id, |(_, hex)| hex);
@@ -85,6 +92,12 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_secs(seconds)), want);
         }
+    }
+
+    #[test]
+    fn times_are_dockers() {
+        let time = created_at(&Value::from(1_795_233_906));
+        assert_eq!(time, "2026-11-21 04:05:06 +0000 UTC");
     }
 
     #[test]

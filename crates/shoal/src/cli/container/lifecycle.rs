@@ -132,7 +132,10 @@ impl Rm {
     /// Removes them.
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         let query = Query::new().with_flag("force", self.force).with_flag("v", self.volumes);
-        self.containers.remove(shell, query).await
+        match self.force {
+            true => self.containers.force_away(shell, query, |name, _| name.to_owned()).await,
+            false => self.containers.remove(shell, query).await,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::shell::Shell;
 use super::super::verbs::{Container, ListFlags, rows};
 use crate::clock::now;
 use crate::print::column;
-use crate::print::words::{ago, ellipsis, items, short, text};
+use crate::print::words::{ago, created_at, ellipsis, items, short, text};
 
 /// The width of a command in the table.
 const COMMAND_WIDTH: usize = 20;
@@ -82,6 +82,7 @@ fn fields(entry: &Value, whole: bool) -> Value {
     let mounts: Vec<&str> = items(&entry["Mounts"])
         .map(|mount| mount["Name"].as_str().or(mount["Source"].as_str()).unwrap_or_default())
         .collect();
+    let volumes = items(&entry["Mounts"]).filter(|mount| mount["Type"] == "volume").count();
     let labels: Vec<String> = entry["Labels"]
         .as_object()
         .into_iter()
@@ -92,7 +93,7 @@ fn fields(entry: &Value, whole: bool) -> Value {
         "ID": if whole { id.to_owned() } else { short(id) },
         "Image": image(text(entry, "Image"), whole),
         "Command": format!("\"{}\"", if whole { command.to_owned() } else { ellipsis(command, COMMAND_WIDTH) }),
-        "CreatedAt": entry["Created"],
+        "CreatedAt": created_at(&entry["Created"]),
         "RunningFor": ago(&entry["Created"], now()),
         "Status": text(entry, "Status"),
         "State": text(entry, "State"),
@@ -101,7 +102,7 @@ fn fields(entry: &Value, whole: bool) -> Value {
         "Networks": networks.into_iter().cloned().collect::<Vec<_>>().join(","),
         "Mounts": mounts.join(","),
         "Labels": labels.join(","),
-        "LocalVolumes": items(&entry["Mounts"]).filter(|mount| mount["Type"] == "volume").count(),
+        "LocalVolumes": volumes.to_string(),
         "Size": size(entry),
     })
 }
@@ -189,6 +190,16 @@ impl Range {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_field_is_text() {
+        let entry = json!({"Id": "0123456789abcdef", "Image": "busybox", "Created": 1_795_233_906,
+            "Names": ["/a"], "Mounts": [{"Type": "volume", "Name": "data"}, {"Type": "bind"}]});
+        let shown = fields(&entry, false);
+        assert!(shown.as_object().expect("fields").values().all(Value::is_string), "{shown}");
+        assert_eq!(shown["CreatedAt"], "2026-11-21 04:05:06 +0000 UTC");
+        assert_eq!(shown["LocalVolumes"], "1");
+    }
 
     #[test]
     fn ports_are_put_together() {

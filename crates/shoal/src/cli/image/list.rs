@@ -9,7 +9,7 @@ use super::super::shell::Shell;
 use super::super::verbs::{Image, ListFlags, row, rows};
 use crate::client::{Query, segment};
 use crate::clock::now;
-use crate::print::words::{ago, ellipsis, items, short, text};
+use crate::print::words::{ago, created_at, ellipsis, items, short, text};
 use crate::print::{Listing, Row, column};
 
 /// The width of a command in the history.
@@ -92,7 +92,7 @@ impl List {
             "Digest": digest,
             "ID": if self.no_trunc { id.to_owned() } else { short(id) },
             "CreatedSince": ago(&image["Created"], now()),
-            "CreatedAt": image["Created"],
+            "CreatedAt": created_at(&image["Created"]),
             "Size": human_size(image["Size"].as_u64().unwrap_or_default()),
             "Containers": image["Containers"],
         }))

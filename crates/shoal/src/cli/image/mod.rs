@@ -9,6 +9,7 @@ mod transfer;
 use anyhow::Result;
 use clap::Subcommand;
 
+pub(super) use remove::steps as removal_steps;
 pub(super) use transfer::import;
 
 use super::build::Build;

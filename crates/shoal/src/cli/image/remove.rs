@@ -26,6 +26,10 @@ impl Remove {
     /// Removes them.
     pub(in crate::cli) async fn run(self, shell: &Shell) -> Result<()> {
         let query = Query::new().with_flag("force", self.force).with_flag("noprune", self.no_prune);
+        if self.force {
+            let removed = |_: &str, answer: &Value| steps(answer).join("\n");
+            return self.images.force_away(shell, query, removed).await;
+        }
         each(&self.images.names, async |name| {
             let removed = shell.client.delete(&Image::KIND.path(name), &query).await?;
             Ok(steps(&removed).join("\n"))
@@ -34,7 +38,8 @@ impl Remove {
     }
 }
 
-fn steps(removed: &Value) -> Vec<String> {
+/// What a removal did, a line each.
+pub(in crate::cli) fn steps(removed: &Value) -> Vec<String> {
     let step = |step: &Value| {
         let word = |key: &str| Some(format!("{key}: {}", step.get(key)?.as_str()?));
         word("Untagged").or_else(|| word("Deleted"))

@@ -205,7 +205,7 @@ async fn finish(shell: &Shell, service: &Value, name: &str, options: &Options) -
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Rollback {
     /// Do not wait until the service has converged
-    #[arg(short, long)]
+    #[arg(short, long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     detach: bool,
     /// Say less
     #[arg(short, long)]

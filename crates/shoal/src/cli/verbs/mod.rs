@@ -15,4 +15,4 @@ pub(in crate::cli) use kind::{
 };
 pub(in crate::cli) use list::{ListFlags, row, rows};
 pub(in crate::cli) use names::{Names, each};
-pub(in crate::cli) use prune::{PruneFlags, pruned};
+pub(in crate::cli) use prune::{PruneFlags, confirm, pruned, reclaimed, removed};

@@ -4,11 +4,13 @@ use std::marker::PhantomData;
 
 use anyhow::Result;
 use clap::Args;
+use http::StatusCode;
+use serde_json::Value;
 
 use super::Object;
 use crate::cli::exit::{self, Exit};
 use crate::cli::shell::Shell;
-use crate::client::Query;
+use crate::client::{Query, refused_with};
 use crate::print;
 
 /// The objects a verb is for.
@@ -41,6 +43,30 @@ impl<K: Object> Names<K> {
         each(&self.names, async |name| {
             shell.client.delete(&K::KIND.path(name), &query).await?;
             Ok(name.to_owned())
+        })
+        .await
+    }
+
+    /// Removes each by force: one that is not there is said, and no failure.
+    /// What was done to the others is printed as `steps` puts it.
+    ///
+    /// # Errors
+    /// As [`each`].
+    pub(in crate::cli) async fn force_away(
+        &self,
+        shell: &Shell,
+        query: Query,
+        steps: impl Fn(&str, &Value) -> String,
+    ) -> Result<()> {
+        each(&self.names, async |name| {
+            match shell.client.delete(&K::KIND.path(name), &query).await {
+                Ok(answer) => Ok(steps(name, &answer)),
+                Err(error) if refused_with(&error, StatusCode::NOT_FOUND) => {
+                    exit::say(&error);
+                    Ok(String::new())
+                }
+                Err(error) => Err(error),
+            }
         })
         .await
     }
@@ -147,6 +173,23 @@ mod tests {
                 "DELETE /v1.50/networks/my%20net?force=1 HTTP/1.1"
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn only_what_is_not_there_need_not_be_forced_away() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("socket");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let shell = Shell { client: Client::new(Address::Unix(socket)) };
+        let line = Line::try_parse_from(["rm", "gone"]).expect("a name");
+        let force = async || {
+            let steps = |name: &str, _: &Value| name.to_owned();
+            line.networks.force_away(&shell, Query::new(), steps).await
+        };
+        let (_, done) = tokio::join!(answer(&listener, "404 Not Found"), force());
+        done.expect("as good as removed");
+        let (_, done) = tokio::join!(answer(&listener, "409 Conflict"), force());
+        done.expect_err("it is still there");
     }
 
     #[tokio::test]

@@ -49,7 +49,10 @@ impl<K: Object> PruneFlags<K> {
 }
 
 /// Asks before something that cannot be undone; no answer is a no.
-fn confirm(question: &str) -> Result<bool> {
+///
+/// # Errors
+/// When the answer cannot be read.
+pub(in crate::cli) fn confirm(question: &str) -> Result<bool> {
     print::talk(format_args!("WARNING! {question}\nAre you sure you want to continue? [y/N] "));
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).context("reading the answer")?;
@@ -60,13 +63,29 @@ fn confirm(question: &str) -> Result<bool> {
 ///
 /// # Errors
 /// When nobody reads any more.
-pub(in crate::cli) fn pruned(title: &str, removed: &Value, answer: &Value) -> Result<()> {
-    let mut removed = items(removed).filter_map(Value::as_str).peekable();
-    if removed.peek().is_some() {
+pub(in crate::cli) fn pruned(title: &str, gone: &Value, answer: &Value) -> Result<()> {
+    removed(title, gone)?;
+    reclaimed(answer["SpaceReclaimed"].as_u64().unwrap_or_default())
+}
+
+/// Prints what is gone, under a title; nothing if that is nothing.
+///
+/// # Errors
+/// When nobody reads any more.
+pub(in crate::cli) fn removed(title: &str, gone: &Value) -> Result<()> {
+    let mut gone = items(gone).filter_map(Value::as_str).peekable();
+    if gone.peek().is_some() {
         print::line(title)?;
-        removed.try_for_each(print::line)?;
+        gone.try_for_each(print::line)?;
         print::line("")?;
     }
-    let bytes = answer["SpaceReclaimed"].as_u64().unwrap_or_default();
+    Ok(())
+}
+
+/// Prints how much room there is again.
+///
+/// # Errors
+/// When nobody reads any more.
+pub(in crate::cli) fn reclaimed(bytes: u64) -> Result<()> {
     Ok(print::line(format_args!("Total reclaimed space: {}", human_size(bytes)))?)
 }
