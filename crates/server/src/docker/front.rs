@@ -85,11 +85,11 @@ impl Front {
         object: ObjectType,
         action: &str,
         id: &str,
-        attributes: &[(&str, &str)],
+        attributes: &[(&str, impl AsRef<str>)],
     ) {
         let attributes = attributes
             .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .map(|(key, value)| ((*key).to_owned(), value.as_ref().to_owned()))
             .collect();
         self.engine.events().publish(Event {
             time: now(),

@@ -25,6 +25,8 @@ mod registry_auth;
 mod serve;
 mod services;
 mod swarm;
+mod swarm_events;
+mod swarm_files;
 mod swarm_filter;
 mod swarm_spec;
 mod system;
@@ -72,6 +74,7 @@ fn routes(front: Arc<Front>) -> Router {
         .merge(networks::routes())
         .merge(volumes::routes())
         .merge(swarm::routes())
+        .merge(swarm_files::routes())
         .merge(nodes::routes())
         .merge(services::routes())
         .merge(tasks::routes());

@@ -1,13 +1,12 @@
 //! The portable half of a container's configuration, both ways.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use shoal_engine::domain::{ContainerConfig, Healthcheck, HealthcheckTest, Port};
 
-use super::super::documents::HealthDocument;
-use super::super::error::{ApiError, Result};
+use super::super::documents::{HealthDocument, HealthTerms, check_test};
+use super::super::error::Result;
 use super::super::wire::{At, Keys, Wire, WireError, Words, object, wire};
 use super::host::HostDocument;
 use super::network::NetworkingDocument;
@@ -114,41 +113,29 @@ impl CreateDocument {
 }
 
 fn read_health(document: HealthDocument) -> Result<Healthcheck> {
-    let retries = document.retries()?;
-    let HealthDocument { test, interval, timeout, start_period, start_interval, retries: _ } =
-        document;
+    let terms = document.into_terms("Healthcheck")?;
+    let HealthTerms { test, interval, timeout, start_period, start_interval, retries } = terms;
     Ok(Healthcheck {
-        test: test.map(|words| read_test(words.0)).transpose()?.flatten(),
-        interval: period(interval, "Interval")?,
-        timeout: period(timeout, "Timeout")?,
-        start_period: period(start_period, "StartPeriod")?,
-        start_interval: period(start_interval, "StartInterval")?,
+        test: test.map(read_test).transpose()?.flatten(),
+        interval,
+        timeout,
+        start_period,
+        start_interval,
         retries,
     })
 }
 
 fn read_test(mut words: Vec<String>) -> Result<Option<HealthcheckTest>> {
+    check_test(&words)?;
     if words.is_empty() {
         return Ok(None);
     }
-    let kind = words.remove(0);
-    match kind.as_str() {
-        "" if words.is_empty() => Ok(None),
-        "NONE" => Ok(Some(HealthcheckTest::Disabled)),
-        "CMD" if !words.is_empty() => Ok(Some(HealthcheckTest::Exec(words))),
-        "CMD-SHELL" if words.len() == 1 => Ok(Some(HealthcheckTest::Shell(words.remove(0)))),
-        other => Err(ApiError::invalid(format!("invalid health check test {other:?}"))),
-    }
-}
-
-/// Docker's rule: a period is 0 or at least 1 ms.
-fn period(nanos: i64, name: &str) -> Result<Duration> {
-    const SHORTEST_NANOS: u64 = 1_000_000;
-    match u64::try_from(nanos) {
-        Ok(0) => Ok(Duration::ZERO),
-        Ok(nanos) if nanos >= SHORTEST_NANOS => Ok(Duration::from_nanos(nanos)),
-        _ => Err(ApiError::invalid(format!("{name} in Healthcheck cannot be less than 1ms"))),
-    }
+    Ok(match words.remove(0).as_str() {
+        "NONE" => Some(HealthcheckTest::Disabled),
+        "CMD" => Some(HealthcheckTest::Exec(words)),
+        "CMD-SHELL" => words.pop().map(HealthcheckTest::Shell),
+        _ => None,
+    })
 }
 
 /// The configuration as Docker shows it.

@@ -56,7 +56,7 @@ fn read_options(query: &Query) -> Result<LogOptions> {
 }
 
 /// Docker's rule: whatever is no number of at least 0 means all.
-pub(crate) fn read_tail(query: &Query) -> Option<usize> {
+fn read_tail(query: &Query) -> Option<usize> {
     query.get("tail").and_then(|tail| tail.parse().ok())
 }
 

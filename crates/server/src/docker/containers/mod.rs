@@ -23,8 +23,8 @@ pub(super) use attach::{read_keys, session};
 pub(super) use host::read_size;
 pub(super) use lifecycle::size;
 pub(super) use list::{read_prune, render as render_entry};
-pub(super) use logs::read_tail;
 pub(super) use network::EndpointDocument;
+pub(super) use policy::check_log;
 
 use super::error::{ApiError, Result};
 use super::front::SharedFront;

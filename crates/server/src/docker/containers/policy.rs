@@ -66,6 +66,14 @@ pub(super) fn read_log(document: LogDocument) -> Result<LogConfig> {
     Ok(LogConfig { driver })
 }
 
+/// Whether containers can have a log driver and its options.
+///
+/// # Errors
+/// As [`read_log`].
+pub(crate) fn check_log(kind: String, config: BTreeMap<String, String>) -> Result<()> {
+    read_log(LogDocument { kind, config }).map(drop)
+}
+
 fn read_json_file(config: BTreeMap<String, String>) -> Result<LogDriver> {
     let (mut max_size_bytes, mut max_files) = (None, 1);
     for (key, value) in config {

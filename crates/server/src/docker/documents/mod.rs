@@ -6,5 +6,5 @@ mod health;
 mod mount;
 
 pub(crate) use driver::DriverDocument;
-pub(crate) use health::HealthDocument;
+pub(crate) use health::{HealthDocument, HealthTerms, check_test};
 pub(crate) use mount::{BindDocument, MountDocument, TmpfsDocument, VolumeDocument};

@@ -6,13 +6,15 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use shoal_cluster::{Command, Store};
+use shoal_engine::events::ObjectType;
 use shoal_model::swarm::Node;
 
 use super::body;
 use super::error::{ApiError, Result};
 use super::front::{App, SharedFront};
 use super::query::{Filters, Query, only};
-use super::swarm::read_version;
+use super::swarm::{execute, read_version};
+use super::swarm_events::{name, of_node};
 use super::swarm_filter::{any_prefix, has_labels};
 use super::swarm_spec::node::{NodeDocument, render_node};
 
@@ -51,7 +53,12 @@ async fn update(
     let node = control.read(move |store| store.find_node(&id)).await??;
     let command =
         Command::UpdateNode { node: node.id.clone(), version, spec: document.into_domain()? };
-    control.execute(command).await?;
+    execute(&control, command).await?;
+    // Removed meanwhile, it is told as it was.
+    let id = node.id.clone();
+    let changed = control.read(move |store| store.node(&id).cloned()).await?;
+    let changed = of_node(&node, changed.as_deref().unwrap_or(&node));
+    front.tell(ObjectType::Node, "update", node.id.as_str(), &changed);
     Ok(body::empty())
 }
 
@@ -59,7 +66,8 @@ async fn remove(State(front): App, Path(id): Path<String>, query: Query) -> Resu
     let control = front.node.control()?;
     let node = control.read(move |store: &Store| store.find_node(&id)).await??;
     let command = Command::RemoveNode { node: node.id.clone(), force: query.flag("force") };
-    control.execute(command).await?;
+    execute(&control, command).await?;
+    front.tell(ObjectType::Node, "remove", node.id.as_str(), &[("name", name(&node))]);
     Ok(body::empty())
 }
 

@@ -14,7 +14,8 @@ use super::super::body;
 use super::super::error::{ApiError, Result};
 use super::super::front::{App, Front};
 use super::super::registry_auth;
-use super::super::swarm_spec::ServiceDocument;
+use super::super::swarm::execute;
+use super::super::swarm_spec::{ServiceDocument, refuse};
 use super::network_name;
 
 /// Makes a service.
@@ -23,7 +24,7 @@ pub(super) async fn create(State(front): App, headers: HeaderMap, body: Body) ->
     let control = front.node.control()?;
     let spec = read_spec(&front, document, &headers)?;
     let name = spec.annotations.name.clone();
-    let outcome = control.execute(Command::CreateService(Box::new(spec))).await?;
+    let outcome = execute(&control, Command::CreateService(Box::new(spec))).await?;
     let Outcome::Service(id) = outcome else {
         return Err(ApiError::new(Kind::Internal, "the swarm made something else than a service"));
     };
@@ -38,6 +39,7 @@ pub(super) fn read_spec(
     headers: &HeaderMap,
 ) -> Result<ServiceSpec> {
     let mut spec = document.into_domain(&|name| network_name(front, name))?;
+    refuse(&spec)?;
     if let Some(auth) = registry_auth::raw(headers) {
         // Refused now rather than on every node later.
         registry_auth::from_text(auth)?;

@@ -13,7 +13,7 @@ use super::super::error::{ApiError, Result};
 use super::super::front::App;
 use super::super::query::{Filters, Query, only};
 use super::super::swarm_filter::{any_prefix, has_labels};
-use super::super::swarm_spec::{render_endpoint, render_meta, render_service_spec};
+use super::super::swarm_spec::{render_endpoint, render_meta, render_service_spec, with_defaults};
 
 /// How many tasks a service has and should have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,10 +47,17 @@ pub(super) async fn list(State(front): App, query: Query) -> Result<Response> {
 }
 
 /// One service.
-pub(super) async fn inspect(State(front): App, Path(id): Path<String>) -> Result<Response> {
-    // `insertDefaults` shows what is unset; what was set is all there is here.
+pub(super) async fn inspect(
+    State(front): App,
+    Path(id): Path<String>,
+    query: Query,
+) -> Result<Response> {
     let service = front.node.control()?.read(move |store| store.find_service(&id)).await??;
-    Ok(body::ok(&render(&service)))
+    let mut document = render(&service);
+    if query.flag("insertDefaults") {
+        document["Spec"] = render_service_spec(&with_defaults(&service.spec));
+    }
+    Ok(body::ok(&document))
 }
 
 fn all(store: &Store) -> Vec<(Arc<Service>, Counts)> {

@@ -12,7 +12,6 @@ use shoal_model::{Classify, Timestamp};
 use shoal_node::{LogLine, LogOptions, LogSelector, LogSource};
 
 use super::super::body;
-use super::super::containers::read_tail;
 use super::super::error::{ApiError, Result};
 use super::super::frames::{Channel, Framing};
 use super::super::front::{App, SharedFront};
@@ -74,9 +73,22 @@ fn read_options(query: &Query) -> Result<LogOptions> {
         stdout,
         stderr,
         follow: query.flag("follow"),
-        tail: read_tail(query).and_then(|tail| u64::try_from(tail).ok()),
+        tail: read_tail(query)?,
         since: query.get("since").map(parse_since).transpose()?.flatten(),
     })
+}
+
+/// Docker's rule, stricter than that of a container's log; `None` is all.
+fn read_tail(query: &Query) -> Result<Option<u64>> {
+    let text = query.get("tail").filter(|text| *text != "all");
+    let Some(text) = text else { return Ok(None) };
+    match text.parse::<i64>() {
+        Err(_) => Err(ApiError::invalid("tail value must be a positive integer or \"all\"")),
+        Ok(tail) => match u64::try_from(tail) {
+            Ok(tail) => Ok(Some(tail)),
+            Err(_) => Err(ApiError::invalid("negative tail values not supported")),
+        },
+    }
 }
 
 /// A line with its time and, as details, where it comes from.
@@ -119,6 +131,20 @@ fn render_details(line: &LogLine) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tail_is_a_number_or_all() {
+        let read = |text: &str| read_tail(&Query::parse(text));
+        assert_eq!(read("").expect("all"), None);
+        assert_eq!(read("tail=all").expect("all"), None);
+        assert_eq!(read("tail=0").expect("a number"), Some(0));
+        for (text, why) in [
+            ("tail=xx", "tail value must be a positive integer or \"all\""),
+            ("tail=-1", "negative tail values not supported"),
+        ] {
+            assert_eq!(read(text).expect_err(why).message(), why);
+        }
+    }
 
     #[test]
     fn details_say_where_a_line_comes_from() {

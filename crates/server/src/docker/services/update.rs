@@ -13,7 +13,8 @@ use super::super::body;
 use super::super::error::{ApiError, Result};
 use super::super::front::App;
 use super::super::query::Query;
-use super::super::swarm::read_version;
+use super::super::swarm::{execute, read_version};
+use super::super::swarm_events::of_service;
 use super::super::swarm_spec::ServiceDocument;
 use super::create::read_spec;
 
@@ -42,9 +43,11 @@ pub(super) async fn update(
             return Err(ApiError::invalid(format!("unrecognized rollback option {other}")));
         }
     };
-    control.execute(command).await?;
-    let name = service.spec.annotations.name.as_str();
-    front.tell(ObjectType::Service, "update", id.as_str(), &[("name", name)]);
+    execute(&control, command).await?;
+    // Removed meanwhile, it is told as it was.
+    let changed = control.read(|store| store.service(&id).cloned()).await?;
+    let changed = of_service(&service, changed.as_deref().unwrap_or(&service));
+    front.tell(ObjectType::Service, "update", id.as_str(), &changed);
     Ok(body::ok(&json!({ "Warnings": null })))
 }
 

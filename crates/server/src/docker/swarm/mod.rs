@@ -6,9 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::json;
-use shoal_cluster::Command;
+use shoal_cluster::{ApplyError, Command, CommandError, Outcome};
+use shoal_model::Classify;
 use shoal_model::swarm::Version;
-use shoal_node::{InitRequest, JoinRequest};
+use shoal_node::raft::RaftError;
+use shoal_node::{Control, InitRequest, JoinRequest, NodeError};
 
 use super::body;
 use super::error::{ApiError, Result};
@@ -18,8 +20,7 @@ use super::swarm_spec::cluster::{ClusterDocument, render_cluster};
 use super::swarm_spec::node::read_availability;
 use super::wire::wire;
 
-/// The routes of the swarm itself; secrets and configs stand here until they
-/// have a folder of their own.
+/// The routes of the swarm itself.
 pub(super) fn routes() -> Router<SharedFront> {
     Router::new()
         .route("/swarm", get(inspect))
@@ -29,10 +30,6 @@ pub(super) fn routes() -> Router<SharedFront> {
         .route("/swarm/update", post(update))
         .route("/swarm/unlockkey", get(unlock_key))
         .route("/swarm/unlock", post(unlock))
-        .route("/secrets", get(secrets))
-        .route("/secrets/{*rest}", get(secrets).post(secrets).delete(secrets))
-        .route("/configs", get(configs))
-        .route("/configs/{*rest}", get(configs).post(configs).delete(configs))
 }
 
 wire!(
@@ -136,14 +133,33 @@ async fn update(State(front): App, query: Query, body: Body) -> Result<Response>
         new_worker_token: new_token(&control, query.flag("rotateWorkerToken")).await?,
         new_manager_token: new_token(&control, query.flag("rotateManagerToken")).await?,
     };
-    control.execute(command).await?;
+    execute(&control, command).await?;
     Ok(body::empty())
 }
 
-async fn new_token(control: &shoal_node::Control, wanted: bool) -> Result<Option<String>> {
+async fn new_token(control: &Control, wanted: bool) -> Result<Option<String>> {
     match wanted {
         true => Ok(Some(control.new_join_token().await?)),
         false => Ok(None),
+    }
+}
+
+/// Has the swarm carry a command out.
+///
+/// # Errors
+/// The swarm's refusal in Docker's words.
+pub(super) async fn execute(control: &Control, command: Command) -> Result<Outcome> {
+    control.execute(command).await.map_err(refusal)
+}
+
+/// What was refused while it was applied is told like what was refused before.
+fn refusal(error: NodeError) -> ApiError {
+    let stale = CommandError::from(ApplyError::OutOfSequence);
+    match error {
+        NodeError::Raft(RaftError::Refused(why)) if why == stale.to_string() => {
+            ApiError::new(stale.kind(), stale.docker_text())
+        }
+        other => other.into(),
     }
 }
 
@@ -168,10 +184,16 @@ async fn unlock() -> Result<Response> {
     Err(ApiError::new(shoal_model::Kind::Conflict, "swarm is not locked"))
 }
 
-async fn secrets() -> Result<Response> {
-    Err(ApiError::unsupported("secrets of the swarm (docker secret)"))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn configs() -> Result<Response> {
-    Err(ApiError::unsupported("configs of the swarm (docker config)"))
+    #[test]
+    fn a_stale_version_is_told_as_docker_does() {
+        let refused = RaftError::Refused(ApplyError::OutOfSequence.to_string());
+        let error = refusal(NodeError::Raft(refused));
+        assert_eq!(error.message(), "rpc error: code = Unknown desc = update out of sequence");
+        let other = refusal(NodeError::Raft(RaftError::Refused("service x exists".into())));
+        assert_eq!(other.message(), "cluster state: service x exists");
+    }
 }

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shoal_model::swarm::{
     Annotations, CaConfig, Cluster, ClusterSpec, DEFAULT_CLUSTER_NAME, DispatcherConfig,
-    EncryptionConfig, OrchestrationConfig, RaftConfig, TaskDefaults,
+    EncryptionConfig, OrchestrationConfig, RaftConfig, TaskDefaults, TlsDescription,
 };
+use shoal_node::pki::{IssuerInfo, RootCa};
 
 use super::super::documents::DriverDocument;
 use super::super::error::{ApiError, Result};
 use super::super::wire::wire;
+use super::node::render_tls;
 use super::{duration, nanos, read_driver, render_driver, render_meta, set};
 
 wire!(
@@ -135,12 +137,27 @@ fn or<T: Default + PartialEq>(value: T, default: T) -> T {
 pub(crate) fn render_cluster(cluster: &Cluster) -> Value {
     let mut document = render_meta(cluster.id.as_str(), &cluster.meta);
     document["Spec"] = render_spec(&cluster.spec);
-    document["TLSInfo"] = json!({ "TrustRoot": cluster.root_ca.certificate_pem });
+    document["TLSInfo"] = render_tls(&describe_root(&cluster.root_ca.certificate_pem));
     document["RootRotationInProgress"] = json!(false);
     document["DefaultAddrPool"] = json!([]);
     document["SubnetSize"] = json!(0);
     document["DataPathPort"] = json!(4789);
     document
+}
+
+/// The cluster's root certificate in the words its nodes have for theirs.
+fn describe_root(pem: &str) -> TlsDescription {
+    let issuer = RootCa::from_pem(pem.as_bytes(), None).and_then(|root| root.issuer_info());
+    match issuer {
+        Ok(IssuerInfo { trust_root, subject, public_key }) => {
+            TlsDescription { trust_root, issuer_subject: subject, issuer_public_key: public_key }
+        }
+        // No cluster works with such a root; what there is is shown.
+        Err(error) => {
+            tracing::debug!(%error, "the cluster's root certificate cannot be read");
+            TlsDescription { trust_root: pem.as_bytes().to_vec(), ..TlsDescription::default() }
+        }
+    }
 }
 
 fn render_spec(spec: &ClusterSpec) -> Value {
@@ -175,4 +192,23 @@ fn render_raft(raft: &RaftConfig) -> Value {
         "ElectionTick": election_tick,
         "HeartbeatTick": heartbeat_tick,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_model::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_node_of_the_cluster_has_its_root() {
+        let root = RootCa::generate(Timestamp::from_seconds(1_700_000_000)).expect("a root");
+        let pem = String::from_utf8(root.pem().to_vec()).expect("PEM is text");
+        let IssuerInfo { trust_root, subject, public_key } = root.issuer_info().expect("an issuer");
+        let of_node =
+            TlsDescription { trust_root, issuer_subject: subject, issuer_public_key: public_key };
+        let shown = render_tls(&describe_root(&pem));
+        assert_eq!(shown, render_tls(&of_node));
+        assert!(shown["CertIssuerSubject"].as_str().is_some_and(|subject| !subject.is_empty()));
+    }
 }

@@ -3,26 +3,21 @@
 use serde_json::{Value, json};
 use shoal_model::swarm::HealthConfig;
 
-use super::super::documents::HealthDocument;
-use super::super::error::Result;
-use super::{duration, nanos, set, set_list};
+use super::super::documents::{HealthDocument, HealthTerms, check_test};
+use super::super::error::{ApiError, Result};
+use super::{nanos, refused, set, set_list};
 
 /// The check the document asks for.
 ///
 /// # Errors
-/// `Invalid` for a negative time or number.
+/// `Invalid` with SwarmKit's texts for a time or number that makes no sense.
 pub(super) fn read_health(document: HealthDocument) -> Result<HealthConfig> {
-    let retries = document.retries()?;
-    let HealthDocument { test, interval, timeout, start_period, start_interval, retries: _ } =
-        document;
-    Ok(HealthConfig {
-        test: test.unwrap_or_default().0,
-        interval: duration(interval, "Interval in Healthcheck")?,
-        timeout: duration(timeout, "Timeout in Healthcheck")?,
-        retries,
-        start_period: duration(start_period, "StartPeriod in Healthcheck")?,
-        start_interval: duration(start_interval, "StartInterval in Healthcheck")?,
-    })
+    let of_service = |error: ApiError| refused(format!("ContainerSpec: {}", error.message()));
+    let terms = document.into_terms("HealthConfig").map_err(of_service)?;
+    let HealthTerms { test, interval, timeout, start_period, start_interval, retries } = terms;
+    let test = test.unwrap_or_default();
+    check_test(&test).map_err(of_service)?;
+    Ok(HealthConfig { test, interval, timeout, retries, start_period, start_interval })
 }
 
 /// A health check as Docker shows it.

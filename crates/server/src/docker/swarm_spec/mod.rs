@@ -7,6 +7,7 @@
 
 pub(crate) mod cluster;
 mod container;
+mod defaults;
 mod endpoint;
 mod files;
 mod health;
@@ -14,20 +15,25 @@ mod mount;
 pub(crate) mod node;
 mod placement;
 mod privileges;
+mod refuse;
 mod resources;
 mod restart;
 mod task;
+mod template;
 mod update;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shoal_cluster::CommandError;
 use shoal_model::swarm::{
     Annotations, Driver, Meta, NetworkAttachmentSpec, ServiceMode, ServiceSpec, Shared,
 };
 
+pub(crate) use defaults::with_defaults;
 pub(crate) use endpoint::{render_endpoint, render_port};
+pub(crate) use refuse::refuse;
 pub(crate) use task::render_task_spec;
 
 use super::documents::DriverDocument;
@@ -225,6 +231,11 @@ fn set_flag(document: &mut Value, key: &str, on: bool) {
     if on {
         document[key] = json!(true);
     }
+}
+
+/// A refusal of what is asked for, in the words of the swarm that docker passes on.
+pub(crate) fn refused(text: impl Into<String>) -> ApiError {
+    ApiError::invalid(CommandError::Invalid(text.into()).docker_text())
 }
 
 /// A duration in Docker's nanoseconds.

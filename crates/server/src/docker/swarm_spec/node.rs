@@ -102,7 +102,8 @@ fn render_plugin(plugin: &Plugin) -> Value {
     json!({ "Type": kind, "Name": name })
 }
 
-fn render_tls(tls: &TlsDescription) -> Value {
+/// A root certificate as Docker shows it; a node's equals its cluster's unless it is to be changed.
+pub(super) fn render_tls(tls: &TlsDescription) -> Value {
     let TlsDescription { trust_root, issuer_subject, issuer_public_key } = tls;
     json!({
         "TrustRoot": String::from_utf8_lossy(trust_root),
