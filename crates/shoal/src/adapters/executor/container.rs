@@ -59,10 +59,10 @@ fn refuse(spec: &ContainerSpec) -> Result<()> {
 fn config(task: &Task, spec: &ContainerSpec, context: &Context) -> Result<ContainerConfig> {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let list = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
-    let env = spec.env.iter().map(|text| context.fill(text)).collect::<Result<_>>()?;
+    let env = spec.env.iter().map(|text| context.fill("env", text)).collect::<Result<_>>()?;
     Ok(ContainerConfig {
         image: spec.image.clone(),
-        hostname: given(&context.fill(&spec.hostname)?),
+        hostname: given(&context.fill("hostname", &spec.hostname)?),
         user: spec.user.clone(),
         env,
         // As in Docker, `Command` replaces the entry point and `Args` the command.
@@ -281,7 +281,7 @@ fn port_bindings(task: &Task) -> BTreeMap<Port, Vec<PortBinding>> {
 fn mount(mount: &swarm::Mount, context: &Context) -> Result<Mount> {
     let swarm::Mount { kind, source, target, read_only, consistency: _, bind, volume, tmpfs } =
         mount;
-    let source = context.fill(source)?;
+    let source = context.fill("mounts", source)?;
     let kind = match kind {
         swarm::MountKind::Bind => bind_mount(source, bind.as_ref())?,
         swarm::MountKind::Volume => volume_mount(source, volume.as_ref(), context)?,
@@ -292,7 +292,7 @@ fn mount(mount: &swarm::Mount, context: &Context) -> Result<Mount> {
             );
         }
     };
-    Ok(Mount { destination: context.fill(target)?, kind, read_only: *read_only })
+    Ok(Mount { destination: context.fill("mounts", target)?, kind, read_only: *read_only })
 }
 
 fn bind_mount(source: String, options: Option<&swarm::BindOptions>) -> Result<MountKind> {
@@ -326,7 +326,7 @@ fn volume_mount(
         return Err("a subpath of a volume is not supported by this node yet".to_owned());
     }
     let driver = driver.clone().unwrap_or_default();
-    let fill = |(key, value): (&String, &String)| Ok((key.clone(), context.fill(value)?));
+    let fill = |(key, value): (&String, &String)| Ok((key.clone(), context.fill("mounts", value)?));
     Ok(MountKind::Volume {
         name: (!source.is_empty()).then_some(source),
         driver: driver.name,

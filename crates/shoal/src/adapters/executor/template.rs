@@ -36,15 +36,15 @@ impl Context {
         }))
     }
 
-    /// Fills a text in.
+    /// Fills a text in; `what` says in the error what it is of.
     ///
     /// # Errors
     /// When it is no template, or names what is not there.
-    pub(super) fn fill(&self, text: &str) -> Result<String, String> {
+    pub(super) fn fill(&self, what: &str, text: &str) -> Result<String, String> {
         if !text.contains("{{") {
             return Ok(text.to_owned());
         }
         let filled = Template::parse(text).and_then(|template| template.render(&self.0));
-        filled.map_err(|error| format!("expanding {text:?} failed: {error:#}"))
+        filled.map_err(|error| format!("expanding {what} failed: {text:?}: {error:#}"))
     }
 }

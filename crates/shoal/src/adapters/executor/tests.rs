@@ -256,10 +256,13 @@ fn what_this_node_cannot_do_is_said() {
     }];
     let mut wrong = shell("busybox", "true");
     wrong.env = vec!["X={{.Nothing}}".into()];
+    let mut nameless = shell("busybox", "true");
+    nameless.hostname = "{{.Nobody}}".into();
     let init = ContainerSpec { init: Some(true), ..shell("busybox", "true") };
     for (spec, word) in [
         (secret, "secrets of a service are not supported"),
-        (wrong, "Nothing"),
+        (wrong, "expanding env failed: \"X={{.Nothing}}\""),
+        (nameless, "expanding hostname failed: \"{{.Nobody}}\""),
         (init, "an init process (--init) in a service's containers is not supported"),
     ] {
         let error = container::request(&work(task(1, spec)), &node).unwrap_err();
