@@ -188,6 +188,7 @@ mod tests {
             "shoal service scale spider=500",
             "shoal service update --image a:1/spider:0.02 spider",
             "shoal service rollback --detach=false spider",
+            "shoal service inspect --pretty spider",
             "shoal system prune -a --volumes -f",
             "shoal swarm join --token T 1.2.3.4:2377",
             "shoal node update --availability drain x",

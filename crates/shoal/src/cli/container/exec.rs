@@ -113,3 +113,68 @@ impl Exec {
         Ok(text(&created, "Id").to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::client::{Address, Client};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        exec: Exec,
+    }
+
+    /// Answers one request; gives its first line.
+    async fn answer(listener: &UnixListener, head: &str, body: &[u8]) -> String {
+        let (stream, _) = listener.accept().await.expect("a request");
+        let mut stream = BufReader::new(stream);
+        let (mut first, mut line, mut length) = (String::new(), String::new(), 0);
+        stream.read_line(&mut first).await.expect("a first line");
+        while line != "\r\n" {
+            line.clear();
+            stream.read_line(&mut line).await.expect("a header");
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length");
+            }
+        }
+        stream.read_exact(&mut vec![0; length]).await.expect("a body");
+        let head = format!("HTTP/1.1 {head}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("an answer");
+        stream.write_all(body).await.expect("an answer");
+        first.trim_end().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_ends_with_the_execs_code() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("socket");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let shell = Shell { client: Client::new(Address::Unix(socket)) };
+        let line = Line::try_parse_from(["exec", "c", "nosuch"]).expect("a line");
+        let daemon = async {
+            let id = br#"{"Id":"e"}"#;
+            let created = answer(&listener, "201 Created\r\nContent-Length: 10", id).await;
+            let upgrade = "101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp";
+            // A frame of standard error.
+            let started = answer(&listener, upgrade, b"\x02\0\0\0\0\0\0\x03no\n").await;
+            let view = br#"{"ExitCode":127}"#;
+            let seen = answer(&listener, "200 OK\r\nContent-Length: 16", view).await;
+            [created, started, seen]
+        };
+        let (asked, done) = tokio::join!(daemon, line.exec.run(&shell));
+        assert_eq!(done.expect_err("no such program").downcast_ref(), Some(&Exit(127)));
+        assert_eq!(
+            asked,
+            [
+                "POST /v1.50/containers/c/exec HTTP/1.1",
+                "POST /v1.50/exec/e/start HTTP/1.1",
+                "GET /v1.50/exec/e/json HTTP/1.1"
+            ]
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! Services of the swarm.
 
 mod create;
+mod inspect;
 mod list;
 mod logs;
 mod options;
@@ -14,7 +15,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use super::shell::Shell;
-use super::verbs::{Inspect, Names, Service};
+use super::verbs::{Names, Service};
 use crate::client::Query;
 
 pub(super) use ps::{TaskList, tasks};
@@ -30,7 +31,7 @@ pub(super) enum Verb {
     /// Show the tasks of services
     Ps(ps::Ps),
     /// Show everything about services
-    Inspect(Inspect<Service>),
+    Inspect(inspect::InspectService),
     /// Change a service
     Update(Box<update::Update>),
     /// Return a service to what it was before
