@@ -1,7 +1,6 @@
 //! The engine of one node: its parts, and how they are opened and left.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use shoal_image::Store;
@@ -9,6 +8,7 @@ use shoal_model::Classify;
 use shoal_network::{NetworkError, Networks};
 use shoal_runtime::launch::ShimBinary;
 
+use crate::config::EngineConfig;
 use crate::container::Containers;
 use crate::container::table::Table;
 use crate::error::OpenError;
@@ -17,19 +17,6 @@ use crate::exec::{ExecTable, Execs};
 use crate::logs::LogWatch;
 use crate::node::{Node, blocking};
 use crate::volume::Volumes;
-
-/// How an engine works.
-#[derive(Debug, Clone)]
-pub struct EngineConfig {
-    /// Where containers and volumes are kept (`/var/lib/shoal`).
-    pub root: PathBuf,
-    /// Where what does not outlive a reboot is kept (`/run/shoal`).
-    pub run: PathBuf,
-    /// Parent of the containers' cgroups, relative to each hierarchy's root (`shoal`).
-    pub cgroup_parent: String,
-    /// Containers that may be starting at one time; `None` is chosen from the processors.
-    pub parallel_starts: Option<usize>,
-}
 
 /// The engine of one node.
 #[derive(Debug)]

@@ -8,12 +8,14 @@
 //! It must not know the cluster, HTTP or builds.
 
 mod clock;
+mod config;
 mod container;
 pub mod domain;
 mod engine;
 mod error;
 pub mod events;
 mod exec;
+mod files;
 mod logs;
 mod node;
 mod shim;
@@ -21,11 +23,12 @@ mod spec;
 mod stream;
 mod volume;
 
+pub use config::EngineConfig;
 pub use container::{Containers, Waiting};
-pub use engine::{Engine, EngineConfig};
+pub use engine::Engine;
 pub use error::{ContainerError, ExecError, OpenError, VolumeError};
 pub use events::Events;
-pub use exec::Execs;
+pub use exec::{ClaimedExec, Execs};
 pub use logs::LogStream;
 pub use stream::{Attached, Input, InputClosed, LogEntry, Output, OutputChunk, OutputStream};
 pub use volume::Volumes;

@@ -21,9 +21,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::config::EngineConfig;
 use crate::container::check::Machine;
 use crate::container::record::Paths;
-use crate::engine::EngineConfig;
 use crate::error::ContainerError;
 
 /// What all verbs need of the machine.

@@ -25,13 +25,13 @@ use shoal_runtime::protocol::{Operation, Reply, StateReport, Status};
 
 use super::Containers;
 use super::container::Container;
-use super::create::{remove_rubbish, remove_tree};
 use super::launch::ExitListener;
 use super::record::{Record, read_json};
 use super::restart_policy::{self, EndedRun};
 use super::run::{UNSEEN_EXIT_CODE, unseen_exit};
 use super::state::{Happening, Origin, Phase, RunState};
 use crate::domain::{MountKind, NetworkMode};
+use crate::files::{remove_rubbish, remove_tree};
 use crate::node::blocking;
 use crate::shim::{ANSWER_DEADLINE, Connection, ShimError, in_time, is_late};
 

@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::path::Path;
 
 use shoal_image::{Image, Lease};
 use shoal_model::{ContainerId, names as name_rule};
@@ -23,6 +21,7 @@ use crate::domain::{
     MountKind, MountPoint, NetworkMode, RootfsSource, UtsMode, Volume,
 };
 use crate::error::ContainerError;
+use crate::files::remove_tree;
 use crate::node::blocking;
 
 /// Attempts at a free name before giving up: each has a fresh five-digit number in it.
@@ -281,25 +280,4 @@ fn check_sources(planned: &[mounts::Planned]) -> Result<(), MountError> {
 /// The node's own host name.
 pub(crate) fn node_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// Removes a directory and all below it, or whatever else has its name; what is not there is
-/// fine.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    let removed = match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs::remove_file(path),
-        other => other,
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Removes what is no container's or volume's. What cannot be removed (an immutable file, a
-/// mount) is said, and is in nobody's way.
-pub(crate) fn remove_rubbish(path: &Path) {
-    if let Err(error) = remove_tree(path) {
-        tracing::warn!(path = %path.display(), %error, "cannot remove what nothing belongs to");
-    }
 }

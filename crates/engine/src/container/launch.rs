@@ -14,13 +14,13 @@ use shoal_runtime::launch::{CREATE_REQUEST_ID, Launched, ShimProcess, launch};
 use shoal_runtime::protocol::{Operation, Reply};
 
 use super::container::{Container, WaitingAttach};
-use super::create::remove_tree;
 use super::facts::{self, Neighbours};
 use super::record::Record;
 use super::state::RunState;
 use super::{Containers, etc};
 use crate::domain::{self, MountKind, NetworkMode, Protocol};
 use crate::error::ContainerError;
+use crate::files::remove_tree;
 use crate::node::{Node, blocking};
 use crate::shim::{Connection, ShimError};
 use crate::spec;

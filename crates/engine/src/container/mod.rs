@@ -46,7 +46,6 @@ use shoal_model::ContainerId;
 use shoal_network::SandboxState;
 
 pub(crate) use attach::{detach_keys, window};
-pub(crate) use create::{remove_rubbish, remove_tree};
 pub(crate) use inspect::tree_bytes;
 pub(crate) use list::has_label;
 pub use wait::Waiting;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::Containers;
 use super::container::Container;
-use super::create::remove_tree;
 use super::state::{Happening, Refused};
 use crate::domain::{MountKind, RemoveOptions};
 use crate::error::ContainerError;
+use crate::files::remove_tree;
 use crate::node::blocking;
 
 impl Containers {

@@ -24,9 +24,9 @@ use shoal_sys::root::Root;
 use super::Volumes;
 use super::store::DATA;
 use crate::container::record::Rootfs;
-use crate::container::remove_tree;
 use crate::domain::Volume;
 use crate::error::VolumeError;
+use crate::files::remove_tree;
 use crate::node::blocking;
 
 /// Longest list of attribute names and longest value the kernel has.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::copy_up;
 use crate::container::record::{read_json, write_json};
-use crate::container::remove_rubbish;
 use crate::domain::Volume;
+use crate::files::remove_rubbish;
 
 /// What a volume's content is in.
 pub(super) const DATA: &str = "_data";
