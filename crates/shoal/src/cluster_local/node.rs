@@ -57,7 +57,9 @@ impl Start {
         boot(&plan, node, &dir, &[])?;
         if let Err(error) = wait_for_answer(node, &dir) {
             // Its init would start the daemon for ever.
-            stop(&plan, node, &dir)?;
+            if let Err(more) = stop(&plan, node, &dir) {
+                crate::print::talk(format_args!("and stopping it failed: {more:#}"));
+            }
             return Err(error);
         }
         crate::print::line(format_args!("{}", node.name))?;
