@@ -181,7 +181,7 @@ pub enum ExecError {
     /// The program could not be run.
     #[error("{message}")]
     Runtime {
-        /// The code the exec shows: 126, 127 or 128.
+        /// The code the exec shows: 126 or 127.
         exit_code: i64,
         /// What the runtime says, in Docker's frame.
         message: String,

@@ -19,7 +19,7 @@ mod list;
 mod logs;
 mod merge;
 mod mounts;
-mod names;
+pub mod names;
 mod network;
 mod pause;
 mod prune;

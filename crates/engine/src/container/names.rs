@@ -1,4 +1,4 @@
-//! Names for containers whose creator gave none: an adjective and a sea creature.
+//! Names for what its creator gave none: an adjective and a sea creature.
 
 /// What a creature can be like.
 const ADJECTIVES: [&str; 64] = [
@@ -81,10 +81,10 @@ const CREATURES: [&str; 64] = [
 
 /// Tries before a number is added: with 4,096 pairs and 500 names taken, ten
 /// misses in a row have a chance below one in a billion.
-pub(crate) const PLAIN_TRIES: u32 = 10;
+pub const PLAIN_TRIES: u32 = 10;
 
 /// The name these random bytes choose; from the [`PLAIN_TRIES`]th attempt on with a number.
-pub(crate) fn name(random: [u8; 4], attempt: u32) -> String {
+pub fn name(random: [u8; 4], attempt: u32) -> String {
     let adjective = ADJECTIVES[usize::from(random[0]) % ADJECTIVES.len()];
     let creature = CREATURES[usize::from(random[1]) % CREATURES.len()];
     if attempt < PLAIN_TRIES {

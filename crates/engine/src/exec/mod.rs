@@ -13,6 +13,7 @@ mod wait;
 
 use crate::container::Containers;
 
+pub use start::ClaimedExec;
 pub(crate) use table::{Exec, ExecTable};
 
 /// The execs of a node. Cheap to clone; all clones are one set.

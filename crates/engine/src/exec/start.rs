@@ -7,6 +7,7 @@ use shoal_runtime::protocol::{ExecRequest, Operation, Reply};
 use tokio::sync::mpsc;
 
 use super::create::check_ready;
+use super::table::ExecState;
 use super::{Exec, Execs};
 use crate::container::container::Container;
 use crate::container::{detach_keys, not_running, window};
@@ -18,6 +19,17 @@ use crate::stream::{Attached, CHANNEL_CHUNKS, Input, Output};
 
 /// Exit code of an exec whose end nobody saw: its container went down with it.
 const UNSEEN_EXIT_CODE: i64 = 137;
+/// Exit code of an exec that never ran, if nothing better is known; Docker's.
+const NEVER_RAN_EXIT_CODE: i64 = 126;
+
+/// An exec that nobody else can start any more. Dropped before it runs, it has ended.
+#[derive(Debug)]
+pub struct ClaimedExec {
+    execs: Execs,
+    container: Arc<Container>,
+    exec: Arc<Exec>,
+    options: StartExec,
+}
 
 impl Execs {
     /// Runs it; the connection is `None` when detached. It has started when this returns.
@@ -25,21 +37,25 @@ impl Execs {
     /// # Errors
     /// It was started before; its program cannot be run; the container does not run.
     pub async fn start(&self, id: &str, options: StartExec) -> Result<Option<Attached>, ExecError> {
-        let exec = self.containers.execs.get(id)?;
-        let execs = self.clone();
-        let work = async move { execs.begin(exec, options).await };
-        self.containers.node.tasks.finish(work).await
+        self.claim(id, options)?.run().await
     }
 
-    async fn begin(
-        &self,
-        exec: Arc<Exec>,
-        options: StartExec,
-    ) -> Result<Option<Attached>, ExecError> {
-        let containers = &self.containers;
-        let container = containers.table.find(exec.container.as_str())?;
+    /// Makes sure that it can be started, and only by the caller; nothing runs yet.
+    ///
+    /// # Errors
+    /// It was started before; the container does not run.
+    pub fn claim(&self, id: &str, options: StartExec) -> Result<ClaimedExec, ExecError> {
+        let exec = self.containers.execs.get(id)?;
+        let container = self.containers.table.find(exec.container.as_str())?;
         check_ready(&container)?;
         exec.claim()?;
+        Ok(ClaimedExec { execs: self.clone(), container, exec, options })
+    }
+
+    async fn begin(&self, claimed: &ClaimedExec) -> Result<Option<Attached>, ExecError> {
+        let containers = &self.containers;
+        let ClaimedExec { execs: _, container, exec, options } = claimed;
+        let (container, exec, options) = (Arc::clone(container), Arc::clone(exec), *options);
         let connection = match self.run(&container, &exec, options).await {
             Ok(connection) => connection,
             Err(error) => {
@@ -88,7 +104,7 @@ impl Execs {
             )
             .into()),
             Err(ShimError::Failed(failure)) => Err(ExecError::Runtime {
-                exit_code: failure.exit_code().into(),
+                exit_code: failure.exec_exit_code().into(),
                 message: failure.exec_text(),
                 kind: failure.kind(),
             }),
@@ -118,6 +134,30 @@ impl Execs {
             let attributes = [("execID", exec.id.to_string()), ("exitCode", exit.to_string())];
             containers.publish(&container.record(), "exec_die", &attributes);
         });
+    }
+}
+
+impl ClaimedExec {
+    /// Whether it has a terminal.
+    pub fn tty(&self) -> bool {
+        self.exec.request.tty
+    }
+
+    /// Runs it; the connection is `None` when detached. It has started when this returns.
+    ///
+    /// # Errors
+    /// Its program cannot be run; the container does not run any more. It has ended then.
+    pub async fn run(self) -> Result<Option<Attached>, ExecError> {
+        let node = Arc::clone(&self.execs.containers.node);
+        node.tasks.finish(async move { self.execs.begin(&self).await }).await
+    }
+}
+
+impl Drop for ClaimedExec {
+    fn drop(&mut self) {
+        if self.exec.state() == ExecState::Starting {
+            self.execs.containers.execs.ended(&self.exec, NEVER_RAN_EXIT_CODE);
+        }
     }
 }
 
@@ -164,6 +204,6 @@ fn shim_request(container: &Container, exec: &Exec, options: StartExec) -> ExecR
 fn exit_code(error: &ExecError) -> i64 {
     match error {
         ExecError::Runtime { exit_code, .. } => *exit_code,
-        _ => UNSEEN_EXIT_CODE,
+        _ => NEVER_RAN_EXIT_CODE,
     }
 }

@@ -128,6 +128,13 @@ fn an_exec_that_cannot_run_says_why() {
             let again = execs.start(exec.as_str(), StartExec::default()).await.unwrap_err();
             assert_eq!(again.kind(), Kind::Conflict);
         }
+        let request = CreateExec { cmd: words(&["true"]), ..CreateExec::default() };
+        let exec = execs.create(id.as_str(), request).unwrap();
+        let claimed = execs.claim(exec.as_str(), StartExec::default()).unwrap();
+        let taken = execs.start(exec.as_str(), StartExec::default()).await.unwrap_err();
+        assert_eq!(taken.kind(), Kind::Conflict);
+        drop(claimed);
+        assert_eq!(execs.inspect(exec.as_str()).unwrap().exit_code, Some(126));
         daemon.containers().pause(id.as_str()).await.unwrap();
         let request = CreateExec { cmd: words(&["true"]), ..CreateExec::default() };
         let paused = execs.create(id.as_str(), request.clone()).unwrap_err();

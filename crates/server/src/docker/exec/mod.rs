@@ -6,14 +6,17 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde_json::{Value, json};
+use shoal_engine::ClaimedExec;
 use shoal_engine::domain::{CreateExec, ExecView, StartExec};
+use shoal_model::Classify;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::body;
 use super::containers::{read_keys, read_size, session, size};
 use super::error::Result;
-use super::frames::Framing;
+use super::frames::{Channel, Framing};
 use super::front::{App, SharedFront};
-use super::hijack::Hijack;
+use super::hijack::{Duplex, Hijack};
 use super::query::Query;
 use super::version::ApiVersion;
 use super::wire::{Words, wire};
@@ -95,14 +98,35 @@ async fn start(
         tty: document.tty,
         console_size: read_size(&document.console_size)?,
     };
-    let Some(attached) = front.engine.execs().start(&id, options).await? else {
+    let claimed = front.engine.execs().claim(&id, options)?;
+    if options.detach {
+        claimed.run().await?;
         return Ok(body::empty());
-    };
-    let framing = Framing::of(attached.tty);
+    }
+    let framing = Framing::of(claimed.tty());
     let hijack = Hijack::without_body(request);
     Ok(hijack.start(&front.tasks, framing.media_type(version), move |connection| {
-        session(attached, framing, connection)
+        run(claimed, framing, connection)
     }))
+}
+
+/// Runs the program once the client has its answer: output that came along with it would be
+/// lost to clients that read answers in pieces. From here on a failure is output, too.
+async fn run(claimed: ClaimedExec, framing: Framing, connection: Box<dyn Duplex>) {
+    match claimed.run().await {
+        Ok(Some(attached)) => session(attached, framing, connection).await,
+        Ok(None) => {}
+        Err(error) => tell(&error.chain(), framing, connection).await,
+    }
+}
+
+/// Says why there is no program; the exec's exit code says it, too.
+async fn tell(why: &str, framing: Framing, mut connection: impl AsyncWrite + Unpin) {
+    let line = framing.wrap(Channel::Stdout, format!("{why}\r\n").into());
+    if connection.write_all(&line).await.is_ok() {
+        // The client may be gone; there is nobody to tell.
+        let _ = connection.shutdown().await;
+    }
 }
 
 async fn resize(State(front): App, Path(id): Path<String>, query: Query) -> Result<Response> {
@@ -149,4 +173,25 @@ fn render(view: &ExecView) -> Value {
         "DetachKeys": "",
         "Pid": pid,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    async fn told(framing: Framing) -> Vec<u8> {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 10);
+        tell("no such program", framing, ours).await;
+        let mut read = Vec::new();
+        theirs.read_to_end(&mut read).await.expect("the words, then the end");
+        read
+    }
+
+    #[tokio::test]
+    async fn why_nothing_runs_is_output() {
+        assert_eq!(told(Framing::Raw).await, b"no such program\r\n");
+        assert_eq!(told(Framing::Multiplexed).await, b"\x01\0\0\0\0\0\0\x11no such program\r\n");
+    }
 }
