@@ -50,6 +50,25 @@ pub(crate) fn short(id: &str) -> String {
     id.chars().take(12).collect()
 }
 
+/// A size in powers of 1,024 with at most four digits, as docker shows memory.
+pub(crate) fn binary_size(bytes: u64) -> String {
+    let (mut size, mut units) = (bytes as f64, ["B", "KiB", "MiB", "GiB", "TiB"].into_iter());
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if size < 1024.0 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, next);
+    }
+    let whole_digits = format!("{size:.0}").len();
+    let digits = format!("{size:.*}", 4_usize.saturating_sub(whole_digits));
+    let digits = match digits.contains('.') {
+        true => digits.trim_end_matches('0').trim_end_matches('.'),
+        false => &digits,
+    };
+    format!("{digits}{unit}")
+}
+
 /// Cuts a text for a table column.
 pub(crate) fn ellipsis(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
@@ -98,6 +117,19 @@ mod tests {
     fn times_are_dockers() {
         let time = created_at(&Value::from(1_795_233_906));
         assert_eq!(time, "2026-11-21 04:05:06 +0000 UTC");
+    }
+
+    #[test]
+    fn memory_is_counted_in_powers_of_1024() {
+        for (bytes, want) in [
+            (0, "0B"),
+            (1000, "1000B"),
+            (64 << 20, "64MiB"),
+            ((1 << 30) * 3 / 2, "1.5GiB"),
+            (67_100_000, "63.99MiB"),
+        ] {
+            assert_eq!(binary_size(bytes), want);
+        }
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
-use shoal_model::units::{format_go_duration, human_size};
+use shoal_model::units::format_go_duration;
 
 use super::super::shell::Shell;
 use super::super::verbs::{Inspect, Object, Service, each};
 use crate::client::Query;
-use crate::print::words::{items, text};
+use crate::print::words::{binary_size, items, text};
 
 /// Show everything about services.
 #[derive(Debug, Args)]
@@ -133,7 +133,7 @@ fn resources(out: &mut Page, title: &str, resources: &Value) {
         out.line("  ", "CPU", &(nanos / 1e9).to_string());
     }
     if let Some(bytes) = memory {
-        out.line("  ", "Memory", &human_size(bytes));
+        out.line("  ", "Memory", &binary_size(bytes));
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
                 "TaskTemplate": {
                     "ContainerSpec": {"Image": "nginx:1", "Args": ["a", "b"], "Hostname": ""},
                     "Placement": {"Constraints": ["node.role==worker"]},
-                    "Resources": {"Limits": {"NanoCPUs": 1_500_000_000_u64, "MemoryBytes": 0}},
+                    "Resources": {"Limits": {"NanoCPUs": 1_500_000_000_u64, "MemoryBytes": 64 << 20}},
                 },
             },
             "Endpoint": {"Spec": {"Mode": "vip"}, "Ports": [{"PublishedPort": 8080,
@@ -240,6 +240,7 @@ ContainerSpec:
 Resources:
  Limits:
   CPU:              1.5
+  Memory:           64MiB
 Endpoint Mode:      vip
 Ports:
  PublishedPort = 8080
