@@ -1,6 +1,6 @@
 //! Lists containers, from memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use shoal_image::ImageUse;
@@ -149,7 +149,8 @@ impl<'a> Wanted<'a> {
             || !filter.exited.is_empty();
         (all || state.phase.is_active() && !matches!(state.phase, Phase::Starting { .. }))
             && any(&filter.id, &|id| record.id.as_str().starts_with(id))
-            && any(&filter.name, &|name| name_matches(&record.name, name))
+            && (filter.name.is_empty()
+                || filter.name.iter().any(|name| name.matches_container(&record.name)))
             && filter.label.iter().all(|label| has_label(&record.config.labels, label))
             && any(&filter.status, &|status| state.phase.status().as_str() == status)
             && (filter.exited.is_empty() || has_exited(filter, state))
@@ -177,13 +178,21 @@ impl<'a> Wanted<'a> {
                         networks.iter().any(|begin| id.as_str().starts_with(begin.as_str()))
                     })
             });
+        in_network && self.allows_ports(&summary.ports)
+    }
+
+    /// As in Docker, a container that matches either of the two filters is shown.
+    fn allows_ports(&self, ports: &BTreeMap<Port, Vec<BoundPort>>) -> bool {
         let published = |(port, bound): (&Port, &Vec<BoundPort>)| {
-            !bound.is_empty() && self.publish.iter().any(|range| range.has(port))
+            bound.iter().any(|bound| {
+                let on_host = Port { number: bound.host_port, protocol: port.protocol };
+                self.publish.iter().any(|range| range.has(&on_host))
+            })
         };
         let exposed = |port: &Port| self.expose.iter().any(|range| range.has(port));
-        in_network
-            && (self.publish.is_empty() || summary.ports.iter().any(published))
-            && (self.expose.is_empty() || summary.ports.keys().any(exposed))
+        self.publish.is_empty() && self.expose.is_empty()
+            || ports.iter().any(published)
+            || ports.keys().any(exposed)
     }
 }
 
@@ -194,31 +203,8 @@ fn check_words(what: &str, given: &BTreeSet<String>, known: &[&str]) -> Result<(
     }
 }
 
-/// Docker takes a regular expression; here it is a part of the name, with `^`, `$` and a
-/// leading slash as people write them.
-fn name_matches(name: &str, wanted: &str) -> bool {
-    let (begin, rest) = match wanted.strip_prefix('^') {
-        Some(rest) => (true, rest),
-        None => (false, wanted),
-    };
-    let (end, rest) = match rest.strip_suffix('$') {
-        Some(rest) => (true, rest),
-        None => (false, rest),
-    };
-    let (begin, rest) = match rest.strip_prefix('/') {
-        Some(rest) => (true, rest),
-        None => (begin, rest),
-    };
-    match (begin, end) {
-        (true, true) => name == rest,
-        (true, false) => name.starts_with(rest),
-        (false, true) => name.ends_with(rest),
-        (false, false) => name.contains(rest),
-    }
-}
-
 /// Whether labels have `key` or `key=value`.
-pub(crate) fn has_label(labels: &std::collections::BTreeMap<String, String>, wanted: &str) -> bool {
+pub(crate) fn has_label(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
     match wanted.split_once('=') {
         None => labels.contains_key(wanted),
         Some((key, value)) => labels.get(key).is_some_and(|has| has == value),
@@ -260,7 +246,8 @@ impl PortRange {
         let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
         let end: Port = format!("{last}/{protocol}").parse().ok()?;
-        Some(PortRange { first: first.parse().ok()?, last: end.number, protocol: end.protocol })
+        let (first, last) = (first.parse().ok()?, end.number);
+        (first <= last).then_some(PortRange { first, last, protocol: end.protocol })
     }
 
     fn has(&self, port: &Port) -> bool {
@@ -273,28 +260,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_match_by_part_or_by_anchors() {
-        for (wanted, matches) in [
-            ("eb", true),
-            ("web", true),
-            ("^web$", true),
-            ("^/web$", true),
-            ("/web", true),
-            ("^eb", false),
-            ("we$", false),
-            ("db", false),
-        ] {
-            assert_eq!(name_matches("web", wanted), matches, "{wanted}");
-        }
-    }
-
-    #[test]
     fn port_filters_take_ranges_and_protocols() {
         let range = PortRange::read("8000-8010/udp").unwrap();
         assert!(range.has(&"8005/udp".parse().unwrap()));
         assert!(!range.has(&"8005/tcp".parse().unwrap()));
         assert!(PortRange::read("80").unwrap().has(&"80/tcp".parse().unwrap()));
-        assert!(PortRange::read("http").is_none());
+        for text in ["http", "9-8", "80:80", ""] {
+            assert!(PortRange::read(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_published_port_is_the_hosts() {
+        let filter = ListFilter::default();
+        let wanted = |publish: &[&str], expose: &[&str]| {
+            let read = |texts: &[&str]| -> Vec<PortRange> {
+                texts.iter().map(|text| PortRange::read(text).unwrap()).collect()
+            };
+            Wanted {
+                filter: &filter,
+                ancestors: BTreeSet::new(),
+                before: None,
+                since: None,
+                publish: read(publish),
+                expose: read(expose),
+            }
+        };
+        let bound = BoundPort { host_ip: [0, 0, 0, 0].into(), host_port: 8080 };
+        let ports = BTreeMap::from([
+            ("80/tcp".parse().unwrap(), vec![bound]),
+            ("53/udp".parse().unwrap(), Vec::new()),
+        ]);
+        for (publish, expose, shown) in [
+            (&[][..], &[][..], true),
+            (&["8080"], &[], true),
+            (&["8000-8100/tcp"], &[], true),
+            (&["8080/udp"], &[], false),
+            (&["80"], &[], false),
+            (&[], &["80"], true),
+            (&[], &["53/udp"], true),
+            (&[], &["8080"], false),
+            (&["1"], &["80"], true),
+        ] {
+            assert_eq!(
+                wanted(publish, expose).allows_ports(&ports),
+                shown,
+                "{publish:?} {expose:?}"
+            );
+        }
     }
 
     #[test]

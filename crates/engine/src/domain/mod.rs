@@ -8,6 +8,7 @@ mod config;
 mod host;
 mod modes;
 mod mount;
+mod name_pattern;
 mod options;
 mod port;
 mod view;
@@ -20,6 +21,7 @@ pub use host::{
 pub use modes::{CgroupnsMode, IpcMode, ModeError, NetworkMode, PidMode, UtsMode};
 pub(crate) use mount::check_destination;
 pub use mount::{Mount, MountError, MountKind, Propagation, TmpfsOptions};
+pub use name_pattern::{NamePattern, NamePatternError};
 pub use options::{
     AttachOptions, CreateContainer, CreateExec, CreateVolume, Created, EndpointOptions, ListFilter,
     LogOptions, LogStreams, PruneFilter, Pruned, RemoveOptions, RootfsSource, StartExec,

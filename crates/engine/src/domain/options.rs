@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use shoal_model::{ContainerId, Signal, Timestamp};
 
-use super::{ContainerConfig, HostConfig, Resources, RestartPolicy};
+use super::{ContainerConfig, HostConfig, NamePattern, Resources, RestartPolicy};
 
 /// A container to be made.
 #[derive(Debug, Clone, Default)]
@@ -213,8 +213,8 @@ pub struct ListFilter {
     pub limit: Option<usize>,
     /// Begins of ids.
     pub id: BTreeSet<String>,
-    /// Parts of names.
-    pub name: BTreeSet<String>,
+    /// What is in names.
+    pub name: Vec<NamePattern>,
     /// `key` or `key=value`; every one must match.
     pub label: BTreeSet<String>,
     /// `created`, `running`, `paused`, `restarting`, `removing`, `exited`, `dead`.
@@ -228,9 +228,9 @@ pub struct ListFilter {
     pub volume: BTreeSet<String>,
     /// Networks by name or id.
     pub network: BTreeSet<String>,
-    /// Published ports (`80`, `80/tcp`, `8000-8010/tcp`).
+    /// Ports of the host (`80`, `80/tcp`, `8000-8010/tcp`).
     pub publish: BTreeSet<String>,
-    /// Exposed ports in the same forms.
+    /// Ports of the container in the same forms; either of the two filters may match.
     pub expose: BTreeSet<String>,
     /// `starting`, `healthy`, `unhealthy`, `none`.
     pub health: BTreeSet<String>,
@@ -296,8 +296,8 @@ pub struct CreateVolume {
 /// Which volumes a list has. Empty sets match everything.
 #[derive(Debug, Clone, Default)]
 pub struct VolumeFilter {
-    /// Parts of names.
-    pub name: BTreeSet<String>,
+    /// What is in names.
+    pub name: Vec<NamePattern>,
     /// Drivers.
     pub driver: BTreeSet<String>,
     /// `key` or `key=value`; every one must match.

@@ -11,8 +11,7 @@ impl Volumes {
         let known = self.lock();
         let wanted = known.values().filter(|known| {
             let volume = &known.volume;
-            (filter.name.is_empty()
-                || filter.name.iter().any(|part| volume.name.contains(part.as_str())))
+            (filter.name.is_empty() || filter.name.iter().any(|name| name.matches(&volume.name)))
                 && (filter.driver.is_empty() || filter.driver.contains("local"))
                 && filter.label.iter().all(|label| has_label(&volume.labels, label))
                 && filter.dangling.is_none_or(|dangling| known.users.is_empty() == dangling)

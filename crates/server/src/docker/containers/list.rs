@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
-use shoal_engine::domain::{ContainerSummary, ListFilter, PruneFilter};
+use shoal_engine::domain::{ContainerSummary, ListFilter, NamePattern, PruneFilter};
 use shoal_model::Timestamp;
 
 use super::super::body;
 use super::super::error::{ApiError, Result};
 use super::super::front::App;
+use super::super::images::read_bool;
 use super::super::query::{Filters, Query, only};
 use super::super::time::parse_until;
 use super::{mount, network};
@@ -93,7 +94,7 @@ fn read_filter(query: &Query) -> Result<ListFilter> {
         all: query.flag("all"),
         limit: limit.and_then(|limit| usize::try_from(limit).ok()),
         id: set("id"),
-        name: set("name"),
+        name: read_names(&filters)?,
         label: set("label"),
         status: set("status"),
         exited: exited.collect::<Result<_>>()?,
@@ -105,8 +106,17 @@ fn read_filter(query: &Query) -> Result<ListFilter> {
         health: set("health"),
         before: first("before").or_else(|| query.get("before").map(str::to_owned)),
         since: first("since").or_else(|| query.get("since").map(str::to_owned)),
-        is_task: first("is-task").map(|value| matches!(value.as_str(), "1" | "true" | "True")),
+        is_task: first("is-task").map(|value| read_bool("is-task", &value)).transpose()?,
     })
+}
+
+/// The filter `name` of containers, networks and volumes.
+///
+/// # Errors
+/// `Invalid` for what is no regular expression.
+pub(crate) fn read_names(filters: &Filters) -> Result<Vec<NamePattern>> {
+    let names = filters.get("name").into_iter().flatten();
+    Ok(names.map(|name| NamePattern::parse(name)).collect::<Result<_, _>>()?)
 }
 
 /// One container as a list shows it.

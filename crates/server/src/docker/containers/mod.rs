@@ -22,7 +22,7 @@ use axum::routing::{delete, get, post};
 pub(super) use attach::{read_keys, session};
 pub(super) use host::read_size;
 pub(super) use lifecycle::size;
-pub(super) use list::{read_prune, render as render_entry};
+pub(super) use list::{read_names, read_prune, render as render_entry};
 pub(super) use network::EndpointDocument;
 pub(super) use policy::check_log;
 

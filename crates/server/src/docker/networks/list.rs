@@ -8,6 +8,7 @@ use shoal_model::Timestamp;
 use shoal_network::{Network, NetworkView};
 
 use super::super::body;
+use super::super::containers::read_names;
 use super::super::error::{ApiError, Result};
 use super::super::front::App;
 use super::super::images::read_bool;
@@ -23,8 +24,10 @@ pub(super) async fn list(State(front): App, query: Query) -> Result<Response> {
     check_type(&filters)?;
     let dangling = filters.get("dangling").and_then(|values| values.first());
     let dangling = dangling.map(|value| read_bool("dangling", value)).transpose()?;
+    let names = read_names(&filters)?;
     let wanted = |view: &&NetworkView| {
         matches(&view.network, &filters)
+            && (names.is_empty() || names.iter().any(|name| name.matches(&view.network.name)))
             && dangling.is_none_or(|dangling| dangling == is_dangling(view))
     };
     let views = front.networks.list();
@@ -84,7 +87,6 @@ fn matches(network: &Network, filters: &Filters) -> bool {
     };
     any("driver", &|driver| network.driver.as_str() == driver)
         && any("id", &|id| network.id.as_str().contains(id))
-        && any("name", &|name| network.name.contains(name.trim_matches(['^', '$'])))
         && any("scope", &|scope| network.scope() == scope)
         && any("type", &|kind| (kind == "builtin") == network.is_predefined())
         && labelled(network, filters)

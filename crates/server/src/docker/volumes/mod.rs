@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shoal_engine::domain::{CreateVolume, Volume, VolumeFilter};
 
 use super::body;
-use super::containers::read_prune;
+use super::containers::{read_names, read_prune};
 use super::error::Result;
 use super::front::{App, SharedFront};
 use super::images::read_bool;
@@ -43,7 +43,7 @@ async fn list(State(front): App, query: Query) -> Result<Response> {
     let set = |key: &str| filters.get(key).into_iter().flatten().cloned().collect();
     let dangling = filters.get("dangling").and_then(|values| values.first());
     let filter = VolumeFilter {
-        name: set("name"),
+        name: read_names(&filters)?,
         driver: set("driver"),
         label: set("label"),
         dangling: dangling.map(|value| read_bool("dangling", value)).transpose()?,
