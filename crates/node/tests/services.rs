@@ -128,6 +128,26 @@ async fn what_ended_while_the_worker_was_away_is_noticed() {
     stop_all([manager, worker]).await;
 }
 
+/// However many wait for their health check, others start, and they can be called off.
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_are_not_healthy_yet_hold_nobody_up() {
+    let manager = TestNode::manager().await;
+    let control = manager.control();
+    let mut spec = service("slow", 200);
+    Shared::make_mut(&mut spec.task).container.image = common::machine::NEVER_READY.to_owned();
+    let slow = create(&control, spec).await;
+    until(&control, "all are starting", |view| {
+        let mut tasks = view.tasks_of_service(&slow);
+        tasks.all(|task| task.status.state == TaskState::Starting)
+    })
+    .await;
+    let web = create(&control, service("web", 2)).await;
+    until_running(&control, &web, 2).await;
+    control.execute(Command::RemoveService(slow)).await.unwrap();
+    eventually("only the others are left", async || manager.machine.all().len() == 2).await;
+    stop_all([manager]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_image_is_told_and_others_go_on() {
     let manager = TestNode::manager().await;

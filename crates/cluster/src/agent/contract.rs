@@ -60,6 +60,7 @@ async fn a_whole_life<E: Executor>(executor: &E, work: Work) {
     assert_eq!(made.container.pid, 0, "prepared is not started");
     assert!(knows(executor, id).await, "a prepared task is known");
     executor.start(&work).await.expect("start");
+    executor.ready(id).await.expect("without a health check it is ready");
     let running = executor.observe(id).await.expect("observe").expect("a container");
     assert_ne!(running.container.pid, 0, "a running container has a process");
     assert_eq!(running.container.container_id, made.container.container_id);

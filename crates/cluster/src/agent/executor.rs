@@ -12,8 +12,8 @@ use shoal_model::{TaskId, Timestamp};
 /// - Every operation is **idempotent** and names its task; after a crash the
 ///   agent simply calls again. Preparing what is prepared, starting what runs,
 ///   stopping what stopped and removing what is gone all succeed.
-/// - The futures of `prepare`, `wait` and `logs` may be dropped at any await
-///   point; the others are run to their end.
+/// - The futures of `prepare`, `ready`, `wait` and `logs` may be dropped at any
+///   await point; the others are run to their end.
 /// - Containers are found by task id, also after a restart of the daemon.
 pub trait Executor: Send + Sync + 'static {
     /// Says what this node is and has.
@@ -22,9 +22,16 @@ pub trait Executor: Send + Sync + 'static {
     /// Fetches the image and makes the container, without starting it.
     fn prepare(&self, work: &Work) -> impl Future<Output = Result<(), ExecutorError>> + Send;
 
-    /// Starts the container; returns when it runs and, if it has a health
-    /// check, is healthy.
+    /// Starts the container; returns when it runs.
     fn start(&self, work: &Work) -> impl Future<Output = Result<(), ExecutorError>> + Send;
+
+    /// Returns when a started container may be counted on: at once without a
+    /// health check, else when it is healthy. One that has ended, or turns out
+    /// unhealthy and is stopped for it, is an error.
+    fn ready(&self, task: &TaskId) -> impl Future<Output = Result<(), ExecutorError>> + Send {
+        let _ = task;
+        std::future::ready(Ok(()))
+    }
 
     /// Returns when the container has ended, at once if it already has.
     fn wait(&self, task: &TaskId) -> impl Future<Output = Result<Exit, ExecutorError>> + Send;
@@ -74,7 +81,7 @@ pub struct Work {
 pub struct Exit {
     /// Its exit status, 128 + n if signal n ended it.
     pub code: i32,
-    /// What is known beyond the number: `OOM killed`, `unhealthy container`.
+    /// What is known beyond the number: `OOM killed`, `dockerexec: unhealthy container`.
     pub cause: Option<String>,
 }
 

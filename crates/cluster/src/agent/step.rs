@@ -24,7 +24,8 @@ pub enum Action {
     Report(TaskStatus),
     /// [`super::Executor::prepare`].
     Prepare,
-    /// [`super::Executor::start`], then [`super::Executor::observe`].
+    /// [`super::Executor::start`], then [`super::Executor::ready`], dropped as
+    /// soon as the task is to be shut down, then [`super::Executor::observe`].
     Start,
     /// [`super::Executor::wait`], then [`super::Executor::observe`]; dropped
     /// as soon as the task is to be shut down.

@@ -54,7 +54,7 @@ pub(super) async fn run<E: Executor>(
             // Every step but the long one has its future on the heap: a task waits for its end
             // most of its life, and the room for a pull would wait with it.
             Action::Prepare => Box::pin(prepare(holding, &work, &mut wanted)).await?,
-            Action::Start => Some(Box::pin(start(holding, &work)).await?),
+            Action::Start => Box::pin(start(holding, &work, &mut wanted)).await?,
             Action::Wait => wait(holding, &work, &mut wanted).await?,
             Action::Shutdown => Some(Done::ShutDown(Box::pin(shut_down(holding, &work)).await?)),
         };
@@ -167,12 +167,24 @@ async fn prepare<E: Executor>(
     }
 }
 
-async fn start<E: Executor>(holding: &Holding<E>, work: &Work) -> Result<Done, Ending> {
-    let _place = place(holding, &holding.starts).await?;
-    Ok(match holding.executor.start(work).await {
-        Ok(()) => Done::Started(holding.executor.observe(&work.task.id).await),
-        Err(error) => Done::Started(Err(error)),
-    })
+/// Starts the container and waits until it may be counted on; `None` if the task was called off
+/// meanwhile. Others start while it gets ready: a health check may take minutes.
+async fn start<E: Executor>(
+    holding: &Holding<E>,
+    work: &Work,
+    wanted: &mut watch::Receiver<Wanted>,
+) -> Result<Option<Done>, Ending> {
+    let started = {
+        let _place = place(holding, &holding.starts).await?;
+        holding.executor.start(work).await
+    };
+    let id = &work.task.id;
+    let getting_ready = async {
+        started?;
+        holding.executor.ready(id).await?;
+        holding.executor.observe(id).await
+    };
+    Ok(until_called_off(holding, getting_ready, wanted).await?.map(Done::Started))
 }
 
 /// Waits for the end; `None` if the task is to be ended before.

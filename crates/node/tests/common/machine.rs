@@ -15,6 +15,9 @@ use tokio::sync::watch;
 /// An image no registry has.
 pub const MISSING_IMAGE: &str = "no-such-image";
 
+/// An image whose containers never become healthy.
+pub const NEVER_READY: &str = "never-ready";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     Made,
@@ -197,6 +200,14 @@ impl Executor for Machine {
             container.life.send_replace(after);
         }
         Ok(())
+    }
+
+    async fn ready(&self, task: &TaskId) -> Result<(), ExecutorError> {
+        let never = self.containers().get(task).is_some_and(|one| one.image == NEVER_READY);
+        match never {
+            true => std::future::pending().await,
+            false => Ok(()),
+        }
     }
 
     async fn wait(&self, task: &TaskId) -> Result<Exit, ExecutorError> {

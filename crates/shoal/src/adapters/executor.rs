@@ -166,11 +166,14 @@ impl Executor for EngineExecutor {
     async fn start(&self, work: &Work) -> Result<(), ExecutorError> {
         let id = self.must_find(&work.task.id)?;
         match self.containers().start(id.as_str()).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == Kind::NotModified => {}
-            Err(error) => return Err(failed(error)),
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == Kind::NotModified => Ok(()),
+            Err(error) => Err(failed(error)),
         }
-        self.wait_healthy(&id).await
+    }
+
+    async fn ready(&self, task: &TaskId) -> Result<(), ExecutorError> {
+        self.wait_healthy(&self.must_find(task)?).await
     }
 
     async fn wait(&self, task: &TaskId) -> Result<Exit, ExecutorError> {

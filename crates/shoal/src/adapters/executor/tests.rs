@@ -175,7 +175,8 @@ fn a_container_that_turns_unhealthy_while_it_starts_is_stopped() {
         });
         let job = work(task(1, spec));
         executor.prepare(&job).await.unwrap();
-        let error = executor.start(&job).await.unwrap_err();
+        executor.start(&job).await.unwrap();
+        let error = executor.ready(&job.task.id).await.unwrap_err();
         let text = "task: non-zero exit (137): dockerexec: unhealthy container";
         assert_eq!(error, ExecutorError::Fatal(text.to_owned()));
         let seen = executor.observe(&job.task.id).await.unwrap().unwrap();
