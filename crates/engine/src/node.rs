@@ -8,7 +8,7 @@ use std::fs;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use shoal_image::Store;
 use shoal_model::{Classify, ContainerId};
@@ -70,7 +70,8 @@ impl Node {
     /// What the machine has.
     pub(crate) fn machine(&self) -> Machine {
         let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-        Machine { processors, memory_bytes: machine_memory_bytes() }
+        let (cpus, memory_nodes) = &*ONLINE;
+        Machine { processors, memory_bytes: machine_memory_bytes(), cpus, memory_nodes }
     }
 }
 
@@ -78,6 +79,15 @@ impl Node {
 /// the `starts` bench one at a time takes twice as long as four, and from eight on two
 /// processors gain nothing but longer queues in the kernel.
 const STARTS_PER_PROCESSOR: usize = 4;
+
+/// The machine's processors and memory nodes, as the kernel lists them.
+static ONLINE: LazyLock<(String, String)> = LazyLock::new(|| {
+    let list = |path: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.trim().to_owned()
+    };
+    (list("/sys/devices/system/cpu/online"), list("/sys/devices/system/node/online"))
+});
 
 /// Bytes of memory of this machine.
 pub(crate) fn machine_memory_bytes() -> u64 {

@@ -24,6 +24,10 @@ pub(crate) struct Machine {
     pub(crate) processors: u64,
     /// Bytes of memory.
     pub(crate) memory_bytes: u64,
+    /// Its processors as the kernel lists them (`0-3`); empty if it does not.
+    pub(crate) cpus: &'static str,
+    /// Its memory nodes likewise.
+    pub(crate) memory_nodes: &'static str,
 }
 
 /// Checks a merged configuration. The good answer is what the caller should be told.
@@ -57,7 +61,11 @@ pub(crate) fn check(
             return invalid("max-file is set without max-size: the log would never be rotated");
         }
     }
-    check_resources(&host.resources, machine)
+    let mut warnings = check_resources(&host.resources, machine)?;
+    if host.network_mode == NetworkMode::Host && !host.port_bindings.is_empty() {
+        warnings.push("Published ports are discarded when using host network mode".into());
+    }
+    Ok(warnings)
 }
 
 fn check_config(config: &ContainerConfig) -> Result<(), ContainerError> {
@@ -306,14 +314,50 @@ fn check_cpu(resources: &Resources, machine: Machine) -> Result<(), ContainerErr
     if resources.cpu_quota_us.is_some_and(|quota| quota > 0 && quota < 1_000) {
         return invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)");
     }
-    for (what, list) in
-        [("cpuset cpus", &resources.cpuset_cpus), ("cpuset mems", &resources.cpuset_mems)]
-    {
-        if list.bytes().any(|byte| !(byte.is_ascii_digit() || b",-".contains(&byte))) {
-            return invalid(format!("Invalid value {list} for {what}"));
+    check_set(&resources.cpuset_cpus, machine.cpus, "cpuset cpus", "CPUs")?;
+    check_set(&resources.cpuset_mems, machine.memory_nodes, "cpuset mems", "memory nodes")
+}
+
+/// Whether the machine has everything that is in a list.
+fn check_set(list: &str, available: &str, what: &str, things: &str) -> Result<(), ContainerError> {
+    let Some(wanted) = read_set(list) else {
+        return invalid(format!("Invalid value {list} for {what}"));
+    };
+    // What the kernel does not list is left for it to judge.
+    let Some(found) = read_set(available).filter(|found| !found.is_empty()) else {
+        return Ok(());
+    };
+    match wanted.iter().all(|range| covers(&found, *range)) {
+        true => Ok(()),
+        false => invalid(format!(
+            "Requested {things} are not available - requested {list}, available: {available}"
+        )),
+    }
+}
+
+/// The ranges of a list as the kernel writes it: `0-2,4`.
+fn read_set(list: &str) -> Option<Vec<(u32, u32)>> {
+    let read = |item: &str| {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        (first <= last).then_some((first, last))
+    };
+    list.split(',').filter(|item| !item.is_empty()).map(read).collect()
+}
+
+/// Whether each number of a range is in one of the others.
+fn covers(found: &[(u32, u32)], (first, last): (u32, u32)) -> bool {
+    let mut next = first;
+    loop {
+        let Some((_, end)) = found.iter().find(|(begin, end)| (*begin..=*end).contains(&next))
+        else {
+            return false;
+        };
+        match end.checked_add(1) {
+            Some(after) if *end < last => next = after,
+            _ => return true,
         }
     }
-    Ok(())
 }
 
 fn invalid<T>(message: impl Into<String>) -> Result<T, ContainerError> {

@@ -159,14 +159,22 @@ fn devices(record: &Record) -> Result<Vec<HostDevice>, ContainerError> {
     }
     for mapping in &record.host.resources.devices {
         let (host, inside) = (&mapping.path_on_host, &mapping.path_in_container);
-        collect(host, inside, &mapping.permissions, DEVICE_DEPTH, &mut found).map_err(
-            ContainerError::io(format!(
-                "error gathering device information while adding custom device \"{}\"",
-                host.display()
-            )),
-        )?;
+        let collected = collect(host, inside, &mapping.permissions, DEVICE_DEPTH, &mut found);
+        collected.map_err(|error| no_device(host, &error))?;
     }
     Ok(found)
+}
+
+/// A device that was asked for by name and cannot be had is the asker's mistake.
+fn no_device(path: &Path, error: &io::Error) -> ContainerError {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        _ => error.to_string(),
+    };
+    ContainerError::Invalid(format!(
+        "error gathering device information while adding custom device \"{}\": {why}",
+        path.display()
+    ))
 }
 
 /// The device at `path`, or those in the directory there.
@@ -214,7 +222,22 @@ fn collect(
 
 #[cfg(test)]
 mod tests {
+    use shoal_model::{Classify, Kind};
+
     use super::*;
+
+    #[test]
+    fn a_device_that_is_not_there_is_the_askers_mistake() {
+        let (path, mut found) = (Path::new("/dev/no-such-device"), Vec::new());
+        let error = collect(path, path, "rwm", DEVICE_DEPTH, &mut found).unwrap_err();
+        let error = no_device(path, &error);
+        assert_eq!(
+            error.to_string(),
+            "error gathering device information while adding custom device \
+             \"/dev/no-such-device\": no such file or directory"
+        );
+        assert_eq!(error.kind(), Kind::Invalid);
+    }
 
     #[test]
     fn a_device_is_found_and_a_file_is_not_one() {

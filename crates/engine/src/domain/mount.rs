@@ -34,6 +34,9 @@ pub enum MountError {
         /// What is wrong.
         why: String,
     },
+    /// An option of `--tmpfs` that has no meaning.
+    #[error("invalid tmpfs option {0}")]
+    Tmpfs(String),
     /// An option this engine does not have.
     #[error("mount option {0} is not supported yet")]
     Unsupported(String),
@@ -183,10 +186,11 @@ impl Mount {
     /// Reads one `HostConfig.Tmpfs` entry: a path and comma-separated mount options.
     ///
     /// # Errors
-    /// A relative destination.
+    /// A relative destination, an option that has no meaning.
     pub fn parse_tmpfs(destination: &str, options: &str) -> Result<Mount, MountError> {
         let options: Vec<String> =
             options.split(',').filter(|option| !option.is_empty()).map(Into::into).collect();
+        options.iter().try_for_each(|option| check_tmpfs_option(option))?;
         Ok(Mount {
             destination: check_destination(destination)?,
             read_only: options.iter().any(|option| option == "ro"),
@@ -210,6 +214,52 @@ impl Mount {
                 copy_up: true,
             },
         })
+    }
+}
+
+/// Docker's options of a tmpfs, with values the kernel takes.
+fn check_tmpfs_option(option: &str) -> Result<(), MountError> {
+    const WORDS: [&str; 20] = [
+        "defaults",
+        "ro",
+        "rw",
+        "suid",
+        "nosuid",
+        "dev",
+        "nodev",
+        "exec",
+        "noexec",
+        "sync",
+        "async",
+        "dirsync",
+        "atime",
+        "noatime",
+        "diratime",
+        "nodiratime",
+        "relatime",
+        "norelatime",
+        "strictatime",
+        "nostrictatime",
+    ];
+    let Some((key, value)) = option.split_once('=') else {
+        return match WORDS.contains(&option) {
+            true => Ok(()),
+            false => Err(MountError::Tmpfs(format!("[{option:?}]"))),
+        };
+    };
+    let number = |text: &str| text.parse::<u64>().is_ok();
+    let size = |suffixes: &[char]| number(value.strip_suffix(suffixes).unwrap_or(value));
+    let (fits, what) = match key {
+        "size" => (size(&['k', 'm', 'g', 'K', 'M', 'G', '%']), "a size"),
+        "nr_blocks" | "nr_inodes" => (size(&['k', 'm', 'g', 'K', 'M', 'G']), "a number"),
+        "uid" | "gid" => (value.parse::<u32>().is_ok(), "a number"),
+        "mode" => (u32::from_str_radix(value, 8).is_ok_and(|mode| mode <= 0o7777), "a mode"),
+        "mpol" => (true, ""),
+        _ => return Err(MountError::Tmpfs(format!("[{key:?} {value:?}]"))),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(MountError::Tmpfs(format!("[{key:?} {value:?}]: {value:?} is not {what}"))),
     }
 }
 
@@ -268,6 +318,28 @@ pub(crate) fn clean_path(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_of_a_tmpfs_are_checked() {
+        for options in [
+            "",
+            "rw,noexec,nosuid,size=65536k",
+            "size=50%,mode=1777,uid=1000,gid=1000,nr_inodes=4k",
+            "ro,mpol=bind:0",
+        ] {
+            assert!(Mount::parse_tmpfs("/x", options).is_ok(), "{options}");
+        }
+        for (options, why) in [
+            ("foo", "invalid tmpfs option [\"foo\"]"),
+            ("rw,size=abc", "invalid tmpfs option [\"size\" \"abc\"]: \"abc\" is not a size"),
+            ("mode=9", "invalid tmpfs option [\"mode\" \"9\"]: \"9\" is not a mode"),
+            ("uid=root", "invalid tmpfs option [\"uid\" \"root\"]: \"root\" is not a number"),
+            ("a=b", "invalid tmpfs option [\"a\" \"b\"]"),
+        ] {
+            let error = Mount::parse_tmpfs("/x", options).unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.kind()), (why, Kind::Invalid));
+        }
+    }
 
     #[test]
     fn a_path_is_a_bind_and_a_name_is_a_volume() {

@@ -1,7 +1,8 @@
 use super::*;
 use crate::domain::Ulimit;
 
-const MACHINE: Machine = Machine { processors: 2, memory_bytes: 8 << 30 };
+const MACHINE: Machine =
+    Machine { processors: 2, memory_bytes: 8 << 30, cpus: "0-1,4", memory_nodes: "0" };
 
 fn config() -> ContainerConfig {
     ContainerConfig { cmd: Some(vec!["true".into()]), ..ContainerConfig::default() }
@@ -139,4 +140,40 @@ fn extra_hosts_come_in_all_forms() {
     assert_eq!(read_extra_host("a:[::1]"), Some(("a", Some(std::net::Ipv6Addr::LOCALHOST.into()))));
     assert_eq!(read_extra_host("a:b"), None);
     assert_eq!(read_extra_host("a"), None);
+}
+
+#[test]
+fn only_what_the_machine_has_can_be_used() {
+    let cpus = |list: &str| resources(Resources { cpuset_cpus: list.into(), ..Default::default() });
+    for list in ["", "0", "0-1", "0,1,4", "4"] {
+        assert!(check(&config(), &cpus(list), MACHINE).is_ok(), "{list}");
+    }
+    for list in ["99", "0-2", "1-4", "2", "0-4294967295"] {
+        let message =
+            format!("Requested CPUs are not available - requested {list}, available: 0-1,4");
+        assert_eq!(refusal(&config(), &cpus(list)), message);
+    }
+    for list in ["a", "1-", "-", "1-0", "0-1-2"] {
+        assert_eq!(
+            refusal(&config(), &cpus(list)),
+            format!("Invalid value {list} for cpuset cpus")
+        );
+    }
+    let nodes = resources(Resources { cpuset_mems: "1".into(), ..Default::default() });
+    assert_eq!(
+        refusal(&config(), &nodes),
+        "Requested memory nodes are not available - requested 1, available: 0"
+    );
+}
+
+#[test]
+fn ports_that_cannot_be_published_are_told() {
+    let mut host = HostConfig::default();
+    host.port_bindings.insert("80/tcp".parse().unwrap(), vec![Default::default()]);
+    assert_eq!(check(&config(), &host, MACHINE).unwrap(), Vec::<String>::new());
+    host.network_mode = NetworkMode::Host;
+    assert_eq!(
+        check(&config(), &host, MACHINE).unwrap(),
+        ["Published ports are discarded when using host network mode"]
+    );
 }
