@@ -38,7 +38,7 @@ impl Containers {
         self.node.tasks.finish(async move { containers.make(request).await }).await
     }
 
-    async fn make(&self, request: CreateContainer) -> Result<Created, ContainerError> {
+    async fn make(&self, mut request: CreateContainer) -> Result<Created, ContainerError> {
         let random = clock::random().map_err(ContainerError::io("cannot draw an id"))?;
         let id = ContainerId::from_bytes(random);
         let (image, lease) = self.find_image(&request).await?;
@@ -47,6 +47,7 @@ impl Containers {
             None => request.config,
         };
         let warnings = check::check(&config, &request.host, self.node.machine())?;
+        request.host.resources.say_swap();
         // Whether the networks and neighbours are there is asked at every start, as dockerd does:
         // a client takes "not found" at create for a missing image.
         for (network, options) in &request.networks {

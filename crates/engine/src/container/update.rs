@@ -76,8 +76,16 @@ fn changed(old: &Resources, new: &Resources) -> Result<Resources, ContainerError
             "changing ulimits, devices or the parent of the cgroup of a container".into(),
         ));
     }
+    let over = |(memory, swap): (u64, i64)| swap > 0 && memory > swap.unsigned_abs();
+    if memory_swap_bytes.is_none() && memory_bytes.zip(old.memory_swap_bytes).is_some_and(over) {
+        return Err(ContainerError::Conflict(
+            "Memory limit should be smaller than already set memoryswap limit, update the \
+             memoryswap at the same time"
+                .into(),
+        ));
+    }
     let text = |new: String, old: &String| if new.is_empty() { old.clone() } else { new };
-    Ok(Resources {
+    let mut changed = Resources {
         memory_bytes: memory_bytes.or(old.memory_bytes),
         memory_swap_bytes: memory_swap_bytes.or(old.memory_swap_bytes),
         memory_reservation_bytes: memory_reservation_bytes.or(old.memory_reservation_bytes),
@@ -90,12 +98,39 @@ fn changed(old: &Resources, new: &Resources) -> Result<Resources, ContainerError
         cpuset_mems: text(cpuset_mems, &old.cpuset_mems),
         pids_limit: pids_limit.or(old.pids_limit),
         ..old.clone()
-    })
+    };
+    changed.say_swap();
+    Ok(changed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_stays_below_memory_and_swap() {
+        let memory = |bytes, swap| Resources {
+            memory_bytes: Some(bytes),
+            memory_swap_bytes: swap,
+            ..Resources::default()
+        };
+        let mut old = memory(50 << 20, None);
+        old.say_swap();
+        assert_eq!(old.memory_swap_bytes, Some(100 << 20));
+        assert_eq!(changed(&old, &memory(80 << 20, None)).unwrap().memory_bytes, Some(80 << 20));
+        let error = changed(&old, &memory(200 << 20, None)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Memory limit should be smaller than already set memoryswap limit, update the \
+             memoryswap at the same time"
+        );
+        let both = changed(&old, &memory(200 << 20, Some(300 << 20))).unwrap();
+        assert_eq!(both.memory_swap_bytes, Some(300 << 20));
+        let first = changed(&Resources::default(), &memory(10 << 20, None)).unwrap();
+        assert_eq!(first.memory_swap_bytes, Some(20 << 20));
+        let endless = memory(50 << 20, Some(-1));
+        assert!(changed(&endless, &memory(200 << 20, None)).is_ok());
+    }
 
     #[test]
     fn what_is_not_named_stays() {

@@ -116,6 +116,17 @@ pub struct Resources {
     pub cgroup_parent: Option<String>,
 }
 
+impl Resources {
+    /// Says how much memory and swap there is together where only the memory is limited: twice
+    /// that, as in Docker.
+    pub(crate) fn say_swap(&mut self) {
+        if let (Some(memory), None) = (self.memory_bytes, self.memory_swap_bytes) {
+            let twice = i64::try_from(memory.saturating_mul(2)).unwrap_or(i64::MAX);
+            self.memory_swap_bytes = Some(twice);
+        }
+    }
+}
+
 /// One resource limit of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ulimit {
