@@ -115,3 +115,50 @@ async fn copy_body(body: Body, mut input: impl AsyncWrite + Unpin) -> io::Result
     }
     input.shutdown().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::Router;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    /// A client that reads answers in pieces loses output that comes in one piece with its
+    /// answer: a session must be able to wait until the answer has gone out.
+    #[tokio::test]
+    async fn the_answer_goes_out_before_the_session_does_anything() {
+        let answered = Arc::new(Notify::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (tasks, heard) = (TaskTracker::new(), Arc::clone(&answered));
+        let router = Router::new().fallback(move |request: Request| {
+            let (tasks, heard) = (tasks.clone(), Arc::clone(&heard));
+            async move {
+                Hijack::of(request).start(&tasks, "text/plain", move |mut connection| async move {
+                    heard.notified().await;
+                    connection.write_all(b"output").await.expect("somebody listens");
+                    connection.shutdown().await.expect("somebody listens");
+                })
+            }
+        });
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let mut client = TcpStream::connect(address).await.expect("a connection");
+        let request = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+        client.write_all(request).await.expect("somebody listens");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.expect("an answer"));
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        answered.notify_one();
+        let mut output = String::new();
+        client.read_to_string(&mut output).await.expect("the session's words");
+        assert_eq!(output, "output");
+        server.abort();
+    }
+}
