@@ -310,6 +310,19 @@ fn mount_points_with_links_stay_inside() {
 }
 
 #[test]
+fn a_file_is_not_mounted_onto_a_directory() {
+    for (source, destination) in [("/etc/hostname", "/bin"), ("/etc", "/bin/sh")] {
+        let mut setup = Setup::new(&["true"]);
+        setup.mount(json!({"destination": destination, "type": "bind", "source": source,
+                           "options": ["rbind"]}));
+        let Err((setup, failure)) = setup.try_create(None) else { panic!("{source} is mounted") };
+        assert_eq!(failure.reason, Reason::Invalid, "{failure}");
+        assert!(failure.message.contains("(or vice-versa)"), "{failure}");
+        setup.assert_clean();
+    }
+}
+
+#[test]
 fn proc_and_sys_are_not_mounted_through_links() {
     for name in ["proc", "sys"] {
         let setup = Setup::new(&["true"]);

@@ -271,6 +271,9 @@ fn check_count(images: usize) -> Result<()> {
 
 fn not_a_tar(error: TarError) -> Error {
     match error {
+        TarError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Error::invalid("archive", "it ends too early")
+        }
         TarError::Io(error) => Error::io("read archive")(error),
         TarError::Format(reason) => Error::invalid("archive", reason),
     }

@@ -2,6 +2,7 @@
 //! put there by descriptor.
 
 use std::{
+    io::ErrorKind,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
@@ -101,7 +102,18 @@ fn bind(root: &Root, plan: &MountPlan, source: &Path, recursive: bool) -> Result
     } else {
         root.make_file(&plan.destination)
     };
-    let target = target.map_err(failed(format!("mount point {place}")))?;
+    let target = target.map_err(|error| match error.kind() {
+        // A file onto a directory, or the other way round: the caller's mistake.
+        ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
+            let (is, wanted) = if is_dir { ("directory", "file") } else { ("file", "directory") };
+            let text = format!(
+                "mount point {place} is a {wanted} in the container, and {text} is a {is}: \
+                 are you trying to mount a directory onto a file (or vice-versa)?"
+            );
+            Failure::new(Reason::Invalid, text)
+        }
+        _ => failed(format!("mount point {place}"))(error),
+    })?;
     refuse_over_proc(&target, &plan.destination)?;
     attach(&copy, target.as_fd(), &plan.destination)
 }

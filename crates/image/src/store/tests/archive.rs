@@ -240,7 +240,8 @@ fn archives_that_are_none_are_refused() {
         (with(&docker(r#"["l.tar"]"#, r#"["Bad:Tag:x"]"#)), "invalid reference format"),
         (tar(&[("../x", b"")]), "invalid member name"),
         (tar(&[("repositories", b"{}")]), "Docker before 1.10"),
-        (with(&docker(r#"["l.tar"]"#, "null"))[..1500].to_vec(), "read archive"),
+        (with(&docker(r#"["l.tar"]"#, "null"))[..1500].to_vec(), "it ends too early"),
+        (b"junk".to_vec(), "it ends too early"),
     ] {
         let error = store.load(&archive[..], no_progress()).unwrap_err();
         let text = shoal_model::Classify::chain(&error);
