@@ -78,6 +78,17 @@ pub struct Healthcheck {
     pub retries: u32,
 }
 
+impl Healthcheck {
+    /// Whether anything is run.
+    pub fn is_on(&self) -> bool {
+        match &self.test {
+            None | Some(HealthcheckTest::Disabled) => false,
+            Some(HealthcheckTest::Exec(words)) => !words.is_empty(),
+            Some(HealthcheckTest::Shell(_)) => true,
+        }
+    }
+}
+
 /// The probe of a health check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HealthcheckTest {

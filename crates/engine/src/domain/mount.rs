@@ -219,7 +219,11 @@ impl Mount {
 
 /// Docker's options of a tmpfs, with values the kernel takes.
 fn check_tmpfs_option(option: &str) -> Result<(), MountError> {
-    const WORDS: [&str; 20] = [
+    const WORDS: [&str; 24] = [
+        "private",
+        "rprivate",
+        "slave",
+        "rslave",
         "defaults",
         "ro",
         "rw",

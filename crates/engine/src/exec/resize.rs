@@ -7,6 +7,7 @@ use super::table::ExecState;
 use crate::container::window;
 use crate::domain::TerminalSize;
 use crate::error::ExecError;
+use crate::shim::ANSWER_DEADLINE;
 
 impl Execs {
     /// Sets the size of its terminal.
@@ -15,7 +16,9 @@ impl Execs {
     /// It does not run.
     pub async fn resize(&self, id: &str, size: TerminalSize) -> Result<(), ExecError> {
         let exec = self.containers.execs.get(id)?;
-        let ExecState::Running { .. } = exec.state() else {
+        // A client that was told that it begins may be faster than the beginning.
+        let begun = tokio::time::timeout(ANSWER_DEADLINE, exec.begun()).await;
+        let Ok(ExecState::Running { .. }) = begun else {
             return Err(ExecError::Conflict(format!("exec {id} is not running")));
         };
         let container = self.containers.table.find(exec.container.as_str())?;

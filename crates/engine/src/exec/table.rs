@@ -73,6 +73,13 @@ impl Exec {
         outcome.map_err(ExecError::Conflict)
     }
 
+    /// Where it is once it is no longer on its way.
+    pub(crate) async fn begun(&self) -> ExecState {
+        let mut changes = self.state.subscribe();
+        let begun = changes.wait_for(|state| *state != ExecState::Starting).await;
+        begun.map_or(ExecState::Starting, |state| *state)
+    }
+
     /// Waits for its end; its exit code.
     pub(crate) async fn wait(&self) -> Option<i64> {
         let mut changes = self.state.subscribe();

@@ -45,7 +45,10 @@ impl VolumeFiles {
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let path = entry.path();
-            if !entry.file_type()?.is_dir() {
+            let kind = entry.file_type()?;
+            // A link to where an administrator moved a volume is followed.
+            let leads_to_one = kind.is_symlink() && path.is_dir();
+            if !kind.is_dir() && !leads_to_one {
                 remove_rubbish(&path);
                 continue;
             }
@@ -56,7 +59,8 @@ impl VolumeFiles {
                     }
                     volumes.push(volume);
                 }
-                Ok(None) => remove_rubbish(&path),
+                Ok(None) if kind.is_dir() => remove_rubbish(&path),
+                Ok(None) => tracing::warn!(path = %path.display(), "a link to what is no volume"),
                 Err(error) => {
                     tracing::error!(path = %path.display(), %error, "a volume is damaged");
                 }

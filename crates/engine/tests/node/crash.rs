@@ -241,7 +241,6 @@ fn what_is_nothing_and_cannot_be_removed_holds_nobody_up() {
         daemon.close().await;
         for (place, busy) in places.iter().zip(mounts) {
             assert!(!place.join("stray").exists() && busy.exists());
-            assert!(std::fs::symlink_metadata(place.join("link")).is_err());
             rustix::mount::unmount(&busy, rustix::mount::UnmountFlags::empty()).unwrap();
             std::fs::remove_dir_all(place.join("lost")).unwrap();
         }

@@ -97,12 +97,18 @@ impl Inner {
         }
         // Under the lock of the collector: named and held at once.
         let mut state = self.state();
-        fs::rename(&aside.path, self.dirs.blob(&digest))
-            .map_err(Error::io(format!("store blob {digest}")))?;
-        aside.kept = true;
+        let place = self.dirs.blob(&digest);
+        // One that is here, whole, is as durable as it was.
+        let is_new = fs::metadata(&place).map_or(true, |there| there.len() != size);
+        if is_new {
+            fs::rename(&aside.path, place).map_err(Error::io(format!("store blob {digest}")))?;
+            aside.kept = true;
+        }
         state.hold_blob(lease.id(), &digest);
         drop(state);
-        self.note_stored();
+        if is_new {
+            self.note_stored();
+        }
         Ok((digest, size))
     }
 }

@@ -114,15 +114,16 @@ impl Inner {
     fn keep_member(&self, member: &Blob, lease: &Lease) -> Result<(Digest, u64)> {
         let digest = member.digest.clone();
         let mut state = self.state();
-        match std::fs::hard_link(member.path(), self.dirs.blob(&digest)) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(Error::io(format!("store blob {digest}"))(error));
-            }
-            _ => {}
-        }
+        let is_new = match std::fs::hard_link(member.path(), self.dirs.blob(&digest)) {
+            Ok(()) => true,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(Error::io(format!("store blob {digest}"))(error)),
+        };
         state.hold_blob(lease.id(), &digest);
         drop(state);
-        self.note_stored();
+        if is_new {
+            self.note_stored();
+        }
         Ok((digest, member.size))
     }
 }

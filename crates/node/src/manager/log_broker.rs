@@ -171,7 +171,10 @@ impl LogBroker {
         shared.next += 1;
         let number = shared.next;
         let (sender, questions) = mpsc::channel(QUESTIONS);
-        shared.listeners.insert(node.clone(), Listener { number, questions: sender });
+        let listener = Listener { number, questions: sender };
+        if shared.listeners.insert(node.clone(), listener).is_some() {
+            shared.give_up_waiting(node);
+        }
         let open: Vec<String> = shared
             .subscriptions
             .iter()
@@ -301,6 +304,11 @@ impl Shared {
             return;
         }
         self.listeners.remove(node);
+        self.give_up_waiting(node);
+    }
+
+    /// A node lost the questions it was asked.
+    fn give_up_waiting(&mut self, node: &SwarmNodeId) {
         // A follower waits for the node to come back; who wants what is there would wait for ever.
         let waiting: Vec<String> = self
             .subscriptions

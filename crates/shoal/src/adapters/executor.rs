@@ -16,8 +16,8 @@ use std::sync::Arc;
 use shoal_cluster::Executor;
 use shoal_cluster::agent::{ExecutorError, Exit, LogOptions, LogSink, Observation, Work};
 use shoal_engine::domain::{
-    BoundPort, ContainerStatus, ContainerView, CreateContainer, HealthStatus, Port, Protocol,
-    RemoveOptions, StopOptions, WaitCondition,
+    BoundPort, ContainerStatus, ContainerView, CreateContainer, HealthStatus, Healthcheck, Port,
+    Protocol, RemoveOptions, StopOptions, WaitCondition,
 };
 use shoal_engine::events::ObjectType;
 use shoal_engine::{ContainerError, Containers, Engine};
@@ -89,11 +89,12 @@ impl EngineExecutor {
         let mut events = self.engine.events().subscribe(None);
         loop {
             let view = self.containers().inspect(id.as_str()).map_err(failed)?;
-            match view.state.health.as_ref().map_or(HealthStatus::None, |health| health.status) {
-                // It may have ended already: how is for `wait` to tell.
-                HealthStatus::None => return Ok(()),
+            let Some(health) = view.state.health.as_ref().map(|health| health.status) else {
+                return unchecked(&view);
+            };
+            match health {
+                HealthStatus::None | HealthStatus::Healthy => return Ok(()),
                 _ if !view.state.is_running() => return Err(ExecutorError::Fatal(ended(&view))),
-                HealthStatus::Healthy => return Ok(()),
                 HealthStatus::Unhealthy => {
                     let code = self.stop_unhealthy(id).await?;
                     let why = format!("task: non-zero exit ({code}): {UNHEALTHY}");
@@ -262,6 +263,16 @@ fn failed(error: ContainerError) -> ExecutorError {
         Kind::Unavailable => ExecutorError::Temporary(error.chain()),
         _ => ExecutorError::Fatal(error.chain()),
     }
+}
+
+/// Whether a container that shows no health may be counted on. Without a check it may, and if it
+/// has ended, how is for `wait` to tell; with one, it failed before it was healthy.
+fn unchecked(view: &ContainerView) -> Result<(), ExecutorError> {
+    let checked = view.config.healthcheck.as_ref().is_some_and(Healthcheck::is_on);
+    if checked && !view.state.is_running() && view.state.exit_code != 0 {
+        return Err(ExecutorError::Fatal(ended(view)));
+    }
+    Ok(())
 }
 
 fn ended(view: &ContainerView) -> String {

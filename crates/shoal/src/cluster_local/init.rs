@@ -111,7 +111,9 @@ impl Init {
                 _ = children.recv() => {
                     if let Some(how) = reap(daemon) {
                         daemon = None;
-                        node.set_ended(&how)?;
+                        // A full disk must not take the node's containers along.
+                        // It is only for whoever creates or starts the node.
+                        let _ = node.set_ended(&how);
                     }
                 }
                 _ = terminate.recv() => break,

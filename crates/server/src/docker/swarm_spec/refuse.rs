@@ -64,8 +64,9 @@ fn options(task: &TaskSpec) -> Result<()> {
 }
 
 fn privileges(privileges: &Privileges) -> Result<()> {
-    let Privileges { credential_spec: _, selinux, seccomp: _, apparmor: _, no_new_privileges: _ } =
+    let Privileges { credential_spec, selinux, seccomp: _, apparmor: _, no_new_privileges: _ } =
         privileges;
+    unless(credential_spec.is_none(), "ContainerSpec.Privileges.CredentialSpec")?;
     let labelled = selinux.as_ref().is_some_and(|context| !context.disable);
     unless(!labelled, "ContainerSpec.Privileges.SELinuxContext")
 }

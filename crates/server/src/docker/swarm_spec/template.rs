@@ -113,7 +113,8 @@ impl Checked<'_> {
         let known = self.blocks.contains(&"range")
             || FIELDS.contains(&path)
             || TASK_FIELDS.contains(&path)
-            || label().is_some_and(|label| self.labels.contains_key(label));
+            // A dot ends a name on the node.
+            || label().is_some_and(|label| !label.contains('.') && self.labels.contains_key(label));
         if known {
             return Ok(());
         }

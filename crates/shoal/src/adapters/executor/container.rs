@@ -192,6 +192,8 @@ fn log(driver: &Driver) -> Result<LogConfig> {
             for (key, value) in &driver.options {
                 let bad = || format!("invalid log option {key}={value}");
                 match key.as_str() {
+                    "mode" if value == "blocking" => {}
+                    "max-size" if value == "-1" => max_size_bytes = None,
                     "max-size" => {
                         max_size_bytes = Some(units::parse_bytes(value).map_err(|_| bad())?);
                     }

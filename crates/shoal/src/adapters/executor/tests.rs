@@ -187,6 +187,26 @@ fn a_container_that_turns_unhealthy_while_it_starts_is_stopped() {
 }
 
 #[test]
+fn a_program_that_fails_before_it_is_healthy_is_not_ready() {
+    on_machine("failing", |machine| async move {
+        let executor = executor(&machine);
+        let mut spec = shell("busybox", "sleep 0.2; exit 4");
+        spec.health_check = Some(HealthConfig {
+            test: vec!["CMD".into(), "/bin/true".into()],
+            interval: Duration::from_secs(600),
+            ..HealthConfig::default()
+        });
+        let job = work(task(1, spec));
+        executor.prepare(&job).await.unwrap();
+        executor.start(&job).await.unwrap();
+        let error = executor.ready(&job.task.id).await.unwrap_err();
+        assert_eq!(error, ExecutorError::Fatal("task: non-zero exit (4)".to_owned()));
+        executor.remove(&job.task.id).await.unwrap();
+        machine.close().await;
+    });
+}
+
+#[test]
 fn a_program_that_ends_at_once_has_started() {
     on_machine("started", |machine| async move {
         let executor = executor(&machine);
