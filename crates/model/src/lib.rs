@@ -12,6 +12,7 @@ mod platform;
 mod reference;
 mod signal;
 pub mod swarm;
+pub mod template;
 mod timestamp;
 pub mod units;
 

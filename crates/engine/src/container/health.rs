@@ -11,9 +11,7 @@ use super::Containers;
 use super::container::Container;
 use super::state::{Phase, RunState};
 use crate::clock;
-use crate::domain::{
-    CreateExec, HealthProbe, HealthStatus, HealthView, Healthcheck, HealthcheckTest, StartExec,
-};
+use crate::domain::{CreateExec, HealthProbe, HealthStatus, HealthView, Healthcheck, StartExec};
 use crate::error::ExecError;
 use crate::exec::Execs;
 
@@ -28,23 +26,12 @@ const PROBES_KEPT: usize = 5;
 const OUTPUT_KEPT_BYTES: usize = 4096;
 /// Exit code of a probe that did not end in time or could not be run; Docker's.
 const NO_ANSWER: i64 = -1;
-/// The shell of a `CMD-SHELL` probe where the image names none.
-const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 /// Begins to check a container that has just been started, if it is to be checked.
 pub(super) fn watch(containers: &Containers, container: &Arc<Container>) {
     let record = container.record();
-    let Some(check) = &record.config.healthcheck else { return };
-    let command = match &check.test {
-        None | Some(HealthcheckTest::Disabled) => return,
-        Some(HealthcheckTest::Exec(words)) if words.is_empty() => return,
-        Some(HealthcheckTest::Exec(words)) => words.clone(),
-        Some(HealthcheckTest::Shell(line)) => {
-            let default = || DEFAULT_SHELL.map(str::to_owned).to_vec();
-            let mut words = record.config.shell.clone().unwrap_or_else(default);
-            words.push(line.clone());
-            words
-        }
+    let (Some(check), Some(command)) = (&record.config.healthcheck, record.config.probe()) else {
+        return;
     };
     container.state.send_modify(|state| {
         let view = HealthView { status: HealthStatus::Starting, ..HealthView::default() };

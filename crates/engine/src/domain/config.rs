@@ -78,13 +78,21 @@ pub struct Healthcheck {
     pub retries: u32,
 }
 
-impl Healthcheck {
-    /// Whether anything is run.
-    pub fn is_on(&self) -> bool {
-        match &self.test {
-            None | Some(HealthcheckTest::Disabled) => false,
-            Some(HealthcheckTest::Exec(words)) => !words.is_empty(),
-            Some(HealthcheckTest::Shell(_)) => true,
+/// The shell of a `CMD-SHELL` probe where the image names none.
+const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
+
+impl ContainerConfig {
+    /// What a probe runs; `None` if nothing is checked.
+    pub fn probe(&self) -> Option<Vec<String>> {
+        match self.healthcheck.as_ref()?.test.as_ref()? {
+            HealthcheckTest::Disabled => None,
+            HealthcheckTest::Exec(words) => (!words.is_empty()).then(|| words.clone()),
+            HealthcheckTest::Shell(line) => {
+                let default = || DEFAULT_SHELL.map(str::to_owned).to_vec();
+                let mut words = self.shell.clone().unwrap_or_else(default);
+                words.push(line.clone());
+                Some(words)
+            }
         }
     }
 }

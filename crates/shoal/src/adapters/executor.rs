@@ -16,8 +16,8 @@ use std::sync::Arc;
 use shoal_cluster::Executor;
 use shoal_cluster::agent::{ExecutorError, Exit, LogOptions, LogSink, Observation, Work};
 use shoal_engine::domain::{
-    BoundPort, ContainerStatus, ContainerView, CreateContainer, HealthStatus, Healthcheck, Port,
-    Protocol, RemoveOptions, StopOptions, WaitCondition,
+    BoundPort, ContainerStatus, ContainerView, CreateContainer, HealthStatus, Port, Protocol,
+    RemoveOptions, StopOptions, WaitCondition,
 };
 use shoal_engine::events::ObjectType;
 use shoal_engine::{ContainerError, Containers, Engine};
@@ -268,7 +268,7 @@ fn failed(error: ContainerError) -> ExecutorError {
 /// Whether a container that shows no health may be counted on. Without a check it may, and if it
 /// has ended, how is for `wait` to tell; with one, it failed before it was healthy.
 fn unchecked(view: &ContainerView) -> Result<(), ExecutorError> {
-    let checked = view.config.healthcheck.as_ref().is_some_and(Healthcheck::is_on);
+    let checked = view.config.probe().is_some();
     if checked && !view.state.is_running() && view.state.exit_code != 0 {
         return Err(ExecutorError::Fatal(ended(view)));
     }

@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 
 use super::words::capital;
+use shoal_model::template::words;
 
 /// A parsed template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +137,8 @@ fn branches(tokens: &mut impl Iterator<Item = Token>) -> Result<(Vec<Node>, Vec<
 }
 
 fn call(text: &str) -> Result<Call> {
-    let words = words(text)?;
+    let words = words(text)
+        .ok_or_else(|| anyhow!("template parsing error: {{{{{text}}}}} is not closed"))?;
     let bad = || anyhow!("template parsing error: {{{{{text}}}}} is not supported");
     let (first, rest) = words.split_first().ok_or_else(bad)?;
     let function = match first.as_str() {
@@ -159,32 +161,6 @@ fn call(text: &str) -> Result<Call> {
         return Err(bad());
     }
     Ok(Call { source: text.to_owned(), function, arguments })
-}
-
-/// Splits an action at spaces outside of quotes and brackets.
-fn words(text: &str) -> Result<Vec<String>> {
-    let mut words = Vec::new();
-    let (mut word, mut quote, mut depth) = (String::new(), None, 0_u32);
-    for letter in text.chars() {
-        match (letter, quote) {
-            ('"' | '`', None) => quote = Some(letter),
-            (_, Some(open)) if letter == open => quote = None,
-            ('(', None) => depth += 1,
-            (')', None) => depth = depth.saturating_sub(1),
-            (' ', None) if depth == 0 => {
-                words.push(std::mem::take(&mut word));
-                continue;
-            }
-            _ => {}
-        }
-        word.push(letter);
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    if quote.is_some() || depth > 0 {
-        bail!("template parsing error: {{{{{text}}}}} is not closed");
-    }
-    Ok(words)
 }
 
 fn argument(word: &str) -> Result<Argument> {

@@ -1,11 +1,8 @@
 //! What a service's spec means where it says nothing: SwarmKit's `api/defaults`.
 
-use std::time::Duration;
-
-use shoal_model::swarm::{RestartPolicy, ServiceSpec, Shared, TaskSpec, UpdateConfig};
-
-/// How long a task may take to stop.
-const STOP_GRACE_PERIOD: Duration = Duration::from_secs(10);
+use shoal_model::swarm::{
+    ContainerSpec, RestartPolicy, ServiceSpec, Shared, TaskSpec, UpdateConfig,
+};
 
 /// The spec with everything said (`insertDefaults`).
 pub(crate) fn with_defaults(spec: &ServiceSpec) -> ServiceSpec {
@@ -19,7 +16,7 @@ pub(crate) fn with_defaults(spec: &ServiceSpec) -> ServiceSpec {
 }
 
 fn insert_task(task: &mut TaskSpec) {
-    task.container.stop_grace_period.get_or_insert(STOP_GRACE_PERIOD);
+    task.container.stop_grace_period.get_or_insert(ContainerSpec::DEFAULT_STOP_GRACE_PERIOD);
     task.container.dns.get_or_insert_default();
     task.resources.get_or_insert_default();
     task.placement.get_or_insert_default();
@@ -29,6 +26,8 @@ fn insert_task(task: &mut TaskSpec) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::super::super::wire::{At, Wire};

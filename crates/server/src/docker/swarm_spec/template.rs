@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use shoal_model::template::words;
+
 /// What a template may name. A service's labels are checked by name.
 const FIELDS: [&str; 12] = [
     "",
@@ -124,29 +126,6 @@ impl Checked<'_> {
              {name} in type template.{inside}"
         ))
     }
-}
-
-/// Splits an action at spaces outside of quotes and brackets; `None` if one is not closed.
-fn words(text: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let (mut word, mut quote, mut depth) = (String::new(), None, 0_u32);
-    for letter in text.chars() {
-        match (letter, quote) {
-            ('"' | '`', None) => quote = Some(letter),
-            (_, Some(open)) if letter == open => quote = None,
-            ('(', None) => depth += 1,
-            (')', None) => depth = depth.saturating_sub(1),
-            (' ', None) if depth == 0 => {
-                words.push(std::mem::take(&mut word));
-                continue;
-            }
-            _ => {}
-        }
-        word.push(letter);
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    (quote.is_none() && depth == 0).then_some(words)
 }
 
 #[cfg(test)]
