@@ -10,10 +10,11 @@ use shoal_runtime::launch::ShimBinary;
 
 use crate::config::EngineConfig;
 use crate::container::Containers;
+use crate::container::execs::ExecTable;
 use crate::container::table::Table;
 use crate::error::OpenError;
 use crate::events::Events;
-use crate::exec::{ExecTable, Execs};
+use crate::exec::Execs;
 use crate::logs::LogWatch;
 use crate::node::{Node, blocking};
 use crate::volume::Volumes;

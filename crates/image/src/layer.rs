@@ -6,6 +6,7 @@
 mod codec;
 mod diff;
 mod gzip;
+mod metadata;
 mod objects;
 mod path;
 mod pipe;

@@ -126,7 +126,7 @@ fn join(first: &str, reader: &mut Reader<'_>, escape: char) -> (String, bool) {
 
 /// Removes the escape character at the end of a line, if a line goes on after
 /// it. A doubled one is an escaped escape character and ends the line.
-fn strip_continuation(line: &str, escape: char) -> (&str, bool) {
+pub(crate) fn strip_continuation(line: &str, escape: char) -> (&str, bool) {
     let trimmed = line.trim_end_matches([' ', '\t']);
     match trimmed.strip_suffix(escape) {
         Some(head) if !head.ends_with(escape) => (head, true),

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::command::{Command, CommandLine, Healthcheck, Heredoc, Mount, Pair, Source};
-use super::{Dockerfile, heredoc, words};
+use super::command::{Arg, Command, CommandLine, Healthcheck, Heredoc, Mount, Pair, Source};
+use super::{Dockerfile, heredoc, lines, words};
 
 impl Display for Dockerfile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -11,11 +11,19 @@ impl Display for Dockerfile {
             writeln!(f, "# {}={}", directive.name, directive.value)?;
         }
         for instruction in &self.instructions {
-            writeln!(f, "{}", instruction.command)?;
+            let text = instruction.command.to_string();
+            let (line, contents) = text.split_at(text.find('\n').unwrap_or(text.len()));
+            let end =
+                if lines::strip_continuation(line, self.escape).1 { NO_CONTINUATION } else { "" };
+            writeln!(f, "{line}{end}{contents}")?;
         }
         Ok(())
     }
 }
+
+/// Behind an escape character that ends an instruction: a blank that is
+/// trimmed like any other, but after which no line goes on.
+const NO_CONTINUATION: &str = "\u{b}";
 
 impl Display for Command {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -32,10 +40,7 @@ impl Display for Command {
                 values(f, "exclude", &add.exclude)?;
                 paths(f, &add.sources, &add.destination)
             }
-            Self::Arg(args) => args.iter().try_for_each(|arg| match &arg.default {
-                Some(default) => write!(f, " {}={default}", arg.name),
-                None => write!(f, " {}", arg.name),
-            }),
+            Self::Arg(args) => shell_words(f, args.iter().map(arg)),
             Self::Cmd(line) | Self::Entrypoint(line) => command_line(f, line),
             Self::Copy(copy) => {
                 value(f, "from", copy.from.as_ref())?;
@@ -46,11 +51,11 @@ impl Display for Command {
                 values(f, "exclude", &copy.exclude)?;
                 paths(f, &copy.sources, &copy.destination)
             }
-            Self::Env(pairs) | Self::Label(pairs) => pairs.iter().try_for_each(|p| pair(f, p)),
-            Self::Expose(list) => list.iter().try_for_each(|port| write!(f, " {port}")),
+            Self::Env(pairs) | Self::Label(pairs) => shell_words(f, pairs.iter().map(pair)),
+            Self::Expose(list) => shell_words(f, list.iter().cloned()),
             Self::From(from) => {
                 value(f, "platform", from.platform.as_ref())?;
-                write!(f, " {}", from.image)?;
+                shell_text(f, &from.image)?;
                 from.name.iter().try_for_each(|name| write!(f, " AS {name}"))
             }
             Self::Healthcheck(check) => healthcheck(f, check),
@@ -96,9 +101,25 @@ fn json(f: &mut Formatter<'_>, list: &[String]) -> fmt::Result {
     write!(f, " {}", serde_json::Value::from(list))
 }
 
-fn pair(f: &mut Formatter<'_>, pair: &Pair) -> fmt::Result {
-    let separator = if pair.legacy { ' ' } else { '=' };
-    write!(f, " {}{separator}{}", pair.key, pair.value)
+fn arg(arg: &Arg) -> String {
+    match &arg.default {
+        Some(default) => format!("{}={default}", arg.name),
+        None => arg.name.clone(),
+    }
+}
+
+fn pair(pair: &Pair) -> String {
+    let separator = match pair.legacy {
+        // The first blank belongs to the escape character.
+        true if pair.key.ends_with(['\\', '`']) => "  ",
+        true => " ",
+        false => "=",
+    };
+    format!("{}{separator}{}", pair.key, pair.value)
+}
+
+fn shell_words(f: &mut Formatter<'_>, words: impl Iterator<Item = String>) -> fmt::Result {
+    shell_text(f, &words.collect::<Vec<_>>().join(" "))
 }
 
 /// Text behind the flags; a text that looks like one more needs the mark that

@@ -108,6 +108,15 @@ fn triggers_keep_their_documents() {
     assert_eq!(file.instructions[2].line, 5);
 }
 
+#[test]
+fn an_escape_character_that_ends_an_instruction_stays_one() {
+    for source in ["EXPOSE \\ !", "RUN x\\ \\\n", "# escape=`\nRUN <<E x` `\n\n1\nE", "CMD a\\\\"] {
+        let file = parse(source.as_bytes()).unwrap();
+        let again = parse(file.to_string().as_bytes()).unwrap();
+        assert_eq!(again.instructions[0].command, file.instructions[0].command, "{file}");
+    }
+}
+
 /// A small writer of Dockerfiles: valid in form, odd in content.
 fn dockerfile() -> impl Strategy<Value = String> {
     let text = "[ -~\u{e4}\t]{0,30}";

@@ -1,6 +1,6 @@
 //! The containers of a node. One file per verb; what verbs share is in the others:
 //! [`container`] (one container in memory), [`state`] (where it is in its life),
-//! [`table`] (all of them), [`record`] (on disk), [`launch`] and [`run`] (from a
+//! [`table`] (all of them), [`execs`] (what else runs in them), [`record`] (on disk), [`launch`] and [`run`] (from a
 //! start to its exit), [`adopt`] (after the daemon was away).
 
 mod adopt;
@@ -10,6 +10,7 @@ pub(crate) mod check;
 pub(crate) mod container;
 mod create;
 mod etc;
+pub(crate) mod execs;
 mod facts;
 mod health;
 mod inspect;
@@ -53,11 +54,11 @@ pub use wait::Waiting;
 use crate::clock;
 use crate::error::ContainerError;
 use crate::events::{Event, Events, ObjectType};
-use crate::exec::ExecTable;
 use crate::logs::LogWatch;
 use crate::node::{Node, blocking};
 use crate::volume::Volumes;
 use container::Container;
+use execs::ExecTable;
 use record::Record;
 use state::{Happening, Refused, RunState};
 use table::Table;

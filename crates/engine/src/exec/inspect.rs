@@ -1,7 +1,7 @@
 //! Tells everything about execs.
 
 use super::Execs;
-use super::table::ExecState;
+use crate::container::execs::ExecState;
 use crate::domain::ExecView;
 use crate::error::ExecError;
 

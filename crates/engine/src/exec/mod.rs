@@ -8,13 +8,11 @@ mod inspect;
 mod kill;
 mod resize;
 mod start;
-mod table;
 mod wait;
 
 use crate::container::Containers;
 
 pub use start::ClaimedExec;
-pub(crate) use table::{Exec, ExecTable};
 
 /// The execs of a node. Cheap to clone; all clones are one set.
 #[derive(Debug, Clone)]

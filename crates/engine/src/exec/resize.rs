@@ -3,7 +3,7 @@
 use shoal_runtime::protocol::Operation;
 
 use super::Execs;
-use super::table::ExecState;
+use crate::container::execs::ExecState;
 use crate::container::window;
 use crate::domain::TerminalSize;
 use crate::error::ExecError;

@@ -6,10 +6,10 @@ use shoal_model::Classify;
 use shoal_runtime::protocol::{ExecRequest, Operation, Reply};
 use tokio::sync::mpsc;
 
+use super::Execs;
 use super::create::check_ready;
-use super::table::ExecState;
-use super::{Exec, Execs};
 use crate::container::container::Container;
+use crate::container::execs::{Exec, ExecState};
 use crate::container::{detach_keys, not_running, window};
 use crate::domain::StartExec;
 use crate::error::{ContainerError, ExecError};

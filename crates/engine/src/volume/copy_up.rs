@@ -21,8 +21,7 @@ use rustix::io::Errno;
 use shoal_sys::overlay::Overlay;
 use shoal_sys::root::Root;
 
-use super::Volumes;
-use super::store::DATA;
+use super::{DATA, Volumes};
 use crate::container::record::Rootfs;
 use crate::domain::Volume;
 use crate::error::VolumeError;

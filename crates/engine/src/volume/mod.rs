@@ -27,6 +27,9 @@ use crate::domain::Volume;
 use crate::events::{Event, Events, ObjectType};
 use store::VolumeFiles;
 
+/// What a volume's content is in.
+const DATA: &str = "_data";
+
 /// The volumes of a node. Cheap to clone; all clones are one set.
 #[derive(Debug, Clone)]
 pub struct Volumes {

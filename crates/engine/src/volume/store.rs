@@ -5,13 +5,11 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::copy_up;
+use super::{DATA, copy_up};
 use crate::container::record::{read_json, write_json};
 use crate::domain::Volume;
 use crate::files::remove_rubbish;
 
-/// What a volume's content is in.
-pub(super) const DATA: &str = "_data";
 /// What a volume is.
 const RECORD: &str = "volume.json";
 

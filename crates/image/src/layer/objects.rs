@@ -4,18 +4,24 @@
 use std::{
     io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd},
         unix::fs::FileExt,
     },
 };
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chmodat, chownat, fchmod,
-    fchown, futimens, linkat, mknodat, openat, symlinkat, utimensat,
+    AtFlags, FileType, Mode, OFlags, chmodat, chownat, futimens, linkat, mknodat, openat,
+    symlinkat, utimensat,
 };
 
 use super::{
-    LayerError, path::LayerPath, pipe::ChunkReader, root::c_name, unpack::Unpacker, xattr,
+    LayerError,
+    metadata::{owner, set_metadata, times},
+    path::LayerPath,
+    pipe::ChunkReader,
+    root::c_name,
+    unpack::Unpacker,
+    xattr,
 };
 use crate::tarball::{Entry, EntryKind, TarReader};
 
@@ -146,31 +152,4 @@ fn write_run(
         written += step as u64;
     }
     Ok(())
-}
-
-pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(parent, name, flags, Mode::empty())?)
-}
-
-/// Owner before mode: a change of owner takes setuid and capabilities away.
-pub(super) fn set_metadata(fd: BorrowedFd<'_>, entry: &Entry) -> io::Result<()> {
-    let (owner, group) = owner(entry);
-    fchown(fd, owner, group)?;
-    fchmod(fd, Mode::from_raw_mode(entry.mode))?;
-    xattr::set(fd, &entry.xattrs)
-}
-
-fn owner(entry: &Entry) -> (Option<Uid>, Option<Gid>) {
-    (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
-}
-
-/// Times the kernel would refuse become the epoch, as in Docker.
-pub(super) fn times((seconds, nanos): (i64, u32)) -> Timestamps {
-    let sane = (0..=i64::from(u32::MAX) * 4).contains(&seconds);
-    let time = Timespec {
-        tv_sec: if sane { seconds } else { 0 },
-        tv_nsec: if sane { i64::from(nanos) } else { 0 },
-    };
-    Timestamps { last_access: time, last_modification: time }
 }

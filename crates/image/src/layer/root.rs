@@ -6,7 +6,7 @@
 //! in and the name.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
@@ -99,7 +99,7 @@ impl Root {
             let part = c_name(&path[start..end])?;
             match mkdirat(&directory, &part, Mode::from_raw_mode(0o755)) {
                 Ok(()) => {
-                    directory = openat(&directory, &part, DIRECTORY, Mode::empty())?;
+                    directory = open_directory(directory.as_fd(), &part)?;
                     rustix::fs::fchmod(&directory, Mode::from_raw_mode(0o755))?;
                 }
                 Err(Errno::EXIST) => {
@@ -113,6 +113,11 @@ impl Root {
             }
         }
     }
+}
+
+/// The directory of that name, not through a link.
+pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    Ok(openat(parent, name, DIRECTORY, Mode::empty())?)
 }
 
 /// A path for a system call.
@@ -133,7 +138,7 @@ fn remove_all(directory: BorrowedFd<'_>, name: &CString, depth: u32) -> io::Resu
     if depth == MAX_DEPTH {
         return Err(Errno::NAMETOOLONG.into());
     }
-    let child = openat(directory, name, DIRECTORY, Mode::empty())?;
+    let child = open_directory(directory, name)?;
     for entry in Dir::read_from(&child)? {
         let entry = entry?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {

@@ -19,10 +19,10 @@ use shoal_model::Digest;
 
 use super::{
     LayerError, decoder,
-    objects::{open_directory, set_metadata, times},
+    metadata::{set_metadata, times},
     path::{LayerPath, Name, classify},
     pipe::{CHUNK, ChunkReader, ChunkWriter, channel, sum_of},
-    root::{Root, c_name},
+    root::{Root, c_name, open_directory},
     xattr,
 };
 use crate::tarball::{Entry, EntryKind, TarReader};

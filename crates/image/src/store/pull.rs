@@ -19,7 +19,6 @@ use shoal_model::{Digest, Platform, Reference};
 use super::{
     Inner, Lease, Store,
     put::{MAX_CONFIG_BYTES, NewImage, parse_config},
-    registries::{check_platform, wanted},
 };
 use crate::{
     Auth, Error, LayerState, Progress, ProgressSink, PullOutcome, RemoteError, Result,
@@ -258,6 +257,27 @@ impl Pull {
         let what = if newer { "Downloaded newer image" } else { "Image is up to date" };
         (self.sink)(Progress::Status(format!("Status: {what} for {}", name.familiar())));
         Ok(PullOutcome { digest, image, newer })
+    }
+}
+
+/// The part of a reference that a registry is asked for.
+pub(super) fn wanted(name: &Reference) -> String {
+    match (name.digest(), name.tag()) {
+        (Some(digest), _) => digest.to_string(),
+        (None, tag) => tag.unwrap_or("latest").to_owned(),
+    }
+}
+
+/// Whether an image may be taken for `machine`; Docker's words if not.
+fn check_platform(name: &Reference, asked: Option<&Platform>, actual: &Platform) -> Result<()> {
+    match asked {
+        Some(asked) if !actual.runs_on(asked) => Err(RemoteError::NotFound(format!(
+            "image with reference {} was found but does not match the specified platform: \
+             wanted {asked}, actual: {actual}",
+            name.familiar()
+        ))
+        .into()),
+        _ => Ok(()),
     }
 }
 

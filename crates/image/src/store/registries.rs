@@ -2,7 +2,11 @@
 
 use shoal_model::{Platform, Reference};
 
-use super::{Store, put::parse_config};
+use super::{
+    Store,
+    pull::{fetch_document, wanted},
+    put::parse_config,
+};
 use crate::{
     Auth, Error, RemoteError, RemoteManifest, Result,
     manifest::{self, Document, WirePlatform},
@@ -57,7 +61,7 @@ impl Store {
                 .collect(),
             Document::Image(image) => {
                 manifest::check_image(&image)?;
-                let document = super::pull::fetch_document(&session, &image.config).await?;
+                let document = fetch_document(&session, &image.config).await?;
                 vec![parse_config(&document)?.platform()]
             }
         };
@@ -70,14 +74,6 @@ impl Store {
     }
 }
 
-/// The part of a reference that a registry is asked for.
-pub(super) fn wanted(name: &Reference) -> String {
-    match (name.digest(), name.tag()) {
-        (Some(digest), _) => digest.to_string(),
-        (None, tag) => tag.unwrap_or("latest").to_owned(),
-    }
-}
-
 /// `docker login` sends addresses of several forms, the oldest of them
 /// `https://index.docker.io/v1/`.
 fn domain_of(registry: &str) -> &str {
@@ -85,22 +81,5 @@ fn domain_of(registry: &str) -> &str {
     match bare.split('/').next().unwrap_or(bare) {
         "" | "index.docker.io" | "registry-1.docker.io" => "docker.io",
         domain => domain,
-    }
-}
-
-/// Whether an image may be taken for `machine`; Docker's words if not.
-pub(super) fn check_platform(
-    name: &Reference,
-    asked: Option<&Platform>,
-    actual: &Platform,
-) -> Result<()> {
-    match asked {
-        Some(asked) if !actual.runs_on(asked) => Err(RemoteError::NotFound(format!(
-            "image with reference {} was found but does not match the specified platform: \
-             wanted {asked}, actual: {actual}",
-            name.familiar()
-        ))
-        .into()),
-        _ => Ok(()),
     }
 }

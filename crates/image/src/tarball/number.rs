@@ -1,5 +1,6 @@
 //! Numbers in tar headers: octal text, or big-endian binary where the first
-//! byte has its top bit set (GNU's extension for big values).
+//! byte has its top bit set (GNU's extension for big values). In pax records
+//! they are decimal text.
 
 use super::TarError;
 
@@ -16,6 +17,14 @@ pub(super) fn parse(field: &[u8], what: &str) -> Result<i64, TarError> {
 pub(super) fn parse_unsigned(field: &[u8], what: &str) -> Result<u64, TarError> {
     u64::try_from(parse(field, what)?)
         .map_err(|_| TarError::format(format!("header field {what} is negative")))
+}
+
+/// Reads the value of a pax record.
+pub(super) fn decimal<T: std::str::FromStr>(value: &[u8], what: &str) -> Result<T, TarError> {
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| TarError::format(format!("pax record {what} is not a number")))
 }
 
 fn octal(field: &[u8]) -> Option<i64> {

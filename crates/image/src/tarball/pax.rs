@@ -1,6 +1,6 @@
 //! pax extended headers: `LENGTH KEY=VALUE\n` records (POSIX.1-2001).
 
-use super::{TarError, sparse::PaxSparse};
+use super::{TarError, number::decimal, sparse::PaxSparse};
 
 /// Prefix of records that carry extended attributes (star, Go, GNU tar).
 pub(super) const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
@@ -41,9 +41,9 @@ impl PaxRecords {
             _ if value.is_empty() => {}
             b"path" => self.path = Some(name(value, "path")?),
             b"linkpath" => self.link = Some(name(value, "linkpath")?),
-            b"size" => self.size = Some(number(value, "size")?),
-            b"uid" => self.uid = Some(number(value, "uid")?),
-            b"gid" => self.gid = Some(number(value, "gid")?),
+            b"size" => self.size = Some(decimal(value, "size")?),
+            b"uid" => self.uid = Some(decimal(value, "uid")?),
+            b"gid" => self.gid = Some(decimal(value, "gid")?),
             b"mtime" => self.mtime = Some(time(value)?),
             _ => match key.strip_prefix(XATTR_PREFIX) {
                 Some(attribute) if attribute.is_empty() || attribute.contains(&0) => {
@@ -72,13 +72,6 @@ fn name(value: &[u8], what: &str) -> Result<Vec<u8>, TarError> {
         return Err(TarError::format(format!("pax record {what} holds a NUL")));
     }
     Ok(value.to_vec())
-}
-
-pub(super) fn number<T: std::str::FromStr>(value: &[u8], what: &str) -> Result<T, TarError> {
-    std::str::from_utf8(value)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| TarError::format(format!("pax record {what} is not a number")))
 }
 
 /// Seconds with an optional fraction.

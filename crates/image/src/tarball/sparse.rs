@@ -5,7 +5,10 @@
 
 use std::io::{BufRead, Read};
 
-use super::{BLOCK, TarError, number::parse_unsigned, pax::number};
+use super::{
+    BLOCK, TarError,
+    number::{decimal, parse_unsigned},
+};
 
 /// Most extents of one file. GNU tar makes one per run of data; this many
 /// make 16 MiB of memory, and no real file comes near.
@@ -50,16 +53,16 @@ impl PaxSparse {
         let Some(key) = key.strip_prefix(b"GNU.sparse.") else { return Ok(()) };
         self.seen = true;
         match key {
-            b"major" => self.major = Some(number(value, "GNU.sparse.major")?),
-            b"minor" => self.minor = Some(number(value, "GNU.sparse.minor")?),
+            b"major" => self.major = Some(decimal(value, "GNU.sparse.major")?),
+            b"minor" => self.minor = Some(decimal(value, "GNU.sparse.minor")?),
             b"name" => self.name = Some(value.to_vec()),
             b"size" | b"realsize" => {
-                self.real_size = Some(number(value, "GNU.sparse.realsize")?);
+                self.real_size = Some(decimal(value, "GNU.sparse.realsize")?);
             }
             b"map" => self.map = parse_map(value)?,
-            b"offset" => self.pending_offset = Some(number(value, "GNU.sparse.offset")?),
+            b"offset" => self.pending_offset = Some(decimal(value, "GNU.sparse.offset")?),
             b"numbytes" => {
-                let length = number(value, "GNU.sparse.numbytes")?;
+                let length = decimal(value, "GNU.sparse.numbytes")?;
                 let offset = self
                     .pending_offset
                     .take()
@@ -92,8 +95,8 @@ fn parse_map(value: &[u8]) -> Result<Vec<Extent>, TarError> {
     let mut numbers = value.split(|&b| b == b',').filter(|text| !text.is_empty());
     while let Some(offset) = numbers.next() {
         let length = numbers.next().ok_or_else(|| TarError::format("sparse map of odd length"))?;
-        let offset = number(offset, "GNU.sparse.map")?;
-        let length = number(length, "GNU.sparse.map")?;
+        let offset = decimal(offset, "GNU.sparse.map")?;
+        let length = decimal(length, "GNU.sparse.map")?;
         push(&mut map, Extent { offset, length })?;
     }
     Ok(map)
@@ -118,7 +121,7 @@ pub(super) fn read_data_map(data: &mut impl BufRead) -> Result<(Vec<Extent>, u64
         let digits = text
             .strip_suffix(b"\n")
             .ok_or_else(|| TarError::format("sparse map is not a list of numbers"))?;
-        number(digits, "sparse map")
+        decimal(digits, "sparse map")
     };
     let count = line(data)?;
     if count > MAX_EXTENTS as u64 {

@@ -27,6 +27,7 @@ mod plan;
 mod remove;
 mod state;
 mod swarm;
+mod wait;
 
 use std::path::PathBuf;
 

@@ -3,8 +3,6 @@
 use std::{
     io::{BufRead, BufReader, Write},
     process::Stdio,
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -19,14 +17,9 @@ use super::{
     links::Links,
     plan::{NodePlan, Plan},
     state::{Home, NodeDir},
+    wait::{LOOK_AGAIN, PATIENCE},
 };
 use crate::client::{Address, Client, Query, empty};
-
-/// How long a daemon may take until it answers. A first start on a busy
-/// two-core machine takes under a second; this only bounds the hopeless case.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// Between two looks at a condition nobody announces.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Boot a stopped node.
 #[derive(Debug, ClapArgs)]
@@ -144,22 +137,10 @@ pub(super) fn wait_for_answer(node: &NodePlan, dir: &NodeDir) -> Result<()> {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
-    let fault = match runtime.block_on(async { timeout(ANSWER_WITHIN, answer).await }) {
+    let fault = match runtime.block_on(async { timeout(PATIENCE, answer).await }) {
         Ok(None) => return Ok(()),
         Ok(Some(fault)) => fault,
-        Err(_) => format!("nobody answered within {} s", ANSWER_WITHIN.as_secs()),
+        Err(_) => format!("nobody answered within {} s", PATIENCE.as_secs()),
     };
     bail!("node {} does not run: {fault}; its log ends with\n{}", node.name, dir.last_words())
-}
-
-/// Waits for a condition nobody announces; fails after a minute, naming it.
-pub(super) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
-    let start = Instant::now();
-    while !condition() {
-        if start.elapsed() > ANSWER_WITHIN {
-            bail!("waited {} s in vain for {what}", ANSWER_WITHIN.as_secs());
-        }
-        thread::sleep(LOOK_AGAIN);
-    }
-    Ok(())
 }

@@ -17,7 +17,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
 
-use super::plan::{NodePlan, Plan};
+use super::{
+    plan::{NodePlan, Plan},
+    wait::wait_until,
+};
 
 /// How much of a node's log an error shows: a refusal with its usage, and the
 /// last things a daemon did.
@@ -238,7 +241,7 @@ impl NodeDir {
             .with_context(|| format!("cannot stop the init of {}", self.dir.display()))?;
         // A pid namespace's init is reaped only after all its processes; the
         // entry in /proc goes with it.
-        super::node::wait_until("the node's processes to end", || self.init().is_none())
+        wait_until("the node's processes to end", || self.init().is_none())
     }
 }
 
