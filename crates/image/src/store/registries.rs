@@ -1,6 +1,6 @@
 //! Questions to registries that change nothing here.
 
-use shoal_model::{Platform, Reference};
+use shoal_model::Reference;
 
 use super::{
     Store,
