@@ -7,6 +7,7 @@
 
 mod build;
 mod edges;
+mod fuzz;
 mod leftovers;
 mod packages;
 mod run;
@@ -46,6 +47,14 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Coverage-guided fuzzing of what reads bytes from outside
+    Fuzz {
+        /// One target of fuzz/fuzz_targets; every one if left out
+        target: Option<String>,
+        /// How long for each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Formatting, clippy and the edges between crates
     Lint,
     /// Build the release binaries and print where they are
@@ -68,6 +77,7 @@ fn main() -> Result<()> {
                 .env("SHOAL_BIN_DIR", binaries.dir())
                 .run()
         }
+        Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Lint => lint(),
         Verb::Build => {
             let binaries = build::binaries(Profile::Release)?;

@@ -27,6 +27,9 @@ const DOCKER_PY: Package =
 /// dockerd's own firewall rules need it.
 const IPTABLES: Package = package("iptables", "/usr/sbin/iptables");
 
+/// libFuzzer is C++.
+const CXX: Package = package("g++", "/usr/bin/g++");
+
 /// For the demo.
 pub(crate) const DEMO: &[Package] = &[NFTABLES, IPROUTE, BUSYBOX, REDIS];
 /// For the tests.
@@ -34,6 +37,9 @@ pub(crate) const TEST: &[Package] =
     &[NFTABLES, IPROUTE, BUSYBOX, REDIS, SKOPEO, DOCKERD, DOCKER_PY, IPTABLES];
 /// For the bench.
 pub(crate) const BENCH: &[Package] = &[NFTABLES, IPROUTE, BUSYBOX, DOCKERD, IPTABLES];
+
+/// For fuzzing.
+pub(crate) const FUZZ: &[Package] = &[CXX];
 
 /// Installs what is missing of `packages`.
 pub(crate) fn ensure(packages: &[Package]) -> Result<()> {

@@ -12,10 +12,9 @@ use super::eventually;
 /// Set, the inner test does its work; unset, it does nothing.
 const INSIDE: &str = "SHOAL_TEST_INSIDE";
 /// What is run here, and the package it comes with.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
-    ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("ip", "iproute2"),
     ("busybox", "busybox-static"),
@@ -44,46 +43,37 @@ fn require_programs() {
     }
 }
 
-/// A network namespace with one address, removed at the end.
-struct Netns(String);
-
-impl Netns {
-    fn new() -> Self {
-        let netns = Self(format!("shoal-dw-{}", std::process::id()));
-        run("ip", &["netns", "add", &netns.0]);
-        for command in [
-            "link set lo up",
-            "link add lan0 type veth peer name lan1",
-            "link set lan1 up",
-            &format!("addr add {ADDRESS}/24 dev lan0"),
-            "link set lan0 up",
-        ] {
-            let mut args = vec!["-n", netns.0.as_str()];
-            args.extend(command.split(' '));
-            run("ip", &args);
-        }
-        netns
-    }
-}
-
-impl Drop for Netns {
-    fn drop(&mut self) {
-        let _ = Process::new("ip").args(["netns", "del", &self.0]).status();
-    }
-}
+/// Gives a fresh network namespace its address, then becomes the program of its arguments. The
+/// namespace has no name: naming one leaves a mount on the machine.
+const IN_ITS_NETWORK: &str = "set -e
+ip link set lo up
+ip link add lan0 type veth peer name lan1
+ip link set lan1 up
+ip addr add $ADDRESS/24 dev lan0
+ip link set lan0 up
+exec \"$@\"";
 
 /// Runs another test of this binary in fresh namespaces.
 pub fn run_inside(test: &str) {
     require_programs();
     // Mounts in it end with the mount namespace: only then can it be removed.
     let scratch = tempfile::Builder::new().prefix("shoal-docker").tempdir().unwrap();
-    let netns = Netns::new();
-    let output = Process::new("nsenter")
-        .arg(format!("--net=/run/netns/{}", netns.0))
-        .args(["unshare", "--mount", "--propagation", "private"])
+    let output = Process::new("unshare")
+        .args([
+            "--net",
+            "--mount",
+            "--propagation",
+            "private",
+            "--",
+            "sh",
+            "-c",
+            IN_ITS_NETWORK,
+            "sh",
+        ])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")
+        .env("ADDRESS", ADDRESS)
         .env("TMPDIR", scratch.path())
         .output()
         .unwrap();
