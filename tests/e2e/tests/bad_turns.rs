@@ -214,6 +214,49 @@ fn no_space_left() {
 }
 
 #[test]
+fn no_space_left_for_the_cluster() {
+    let mut cluster = Cluster::apart(1);
+    for text in
+        ["the cluster's store has stopped", "No space left on device", "the journal of tasks"]
+    {
+        cluster.expect_in_log(text);
+    }
+    let swarm = cluster.node_dir(1).join("lib/swarm").to_string_lossy().into_owned();
+    cluster.inside(1, &["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", &swarm]).ok();
+    cluster.kill_daemon(1);
+    let node = cluster.node(1);
+    Images::busybox(node);
+    node.docker(&["swarm", "init", "--advertise-addr", &node.address]).ok();
+    node.docker(&[
+        "service",
+        "create",
+        "-d",
+        "--name",
+        "kept",
+        "--network",
+        "host",
+        IMAGE,
+        "sleep",
+        "1000",
+    ])
+    .ok();
+    until_running(node, "kept", 1);
+    let filler = format!("{swarm}/filler");
+    cluster.inside(1, &["sh", "-c", &format!("cat /dev/zero > {filler}; true")]).ok();
+    until("a change that cannot be written", || {
+        let change = node.docker(&["service", "update", "-d", "--force", "kept"]);
+        (change.code != 0).then_some(())
+    });
+    cluster.inside(1, &["rm", &filler]).ok();
+    // With room the node comes back by itself, and so does what was acknowledged.
+    until("the cluster works again", || {
+        let scaled = node.docker(&["service", "scale", "-d", "kept=2"]);
+        (scaled.code == 0).then_some(())
+    });
+    until_running(node, "kept", 2);
+}
+
+#[test]
 fn the_daemon_killed_while_containers_run() {
     let cluster = Cluster::apart(1);
     let node = cluster.node(1);

@@ -14,6 +14,7 @@ mod info;
 mod init;
 mod join;
 mod leave;
+mod mend;
 mod resume;
 mod state;
 
@@ -57,7 +58,7 @@ enum Place {
     Inactive,
     Joining(Joining),
     Member(Arc<Member>),
-    /// A member that cannot be taken up; why.
+    /// A member that cannot be taken up, or has stopped at an error; why. It is tried again.
     Broken(String),
 }
 

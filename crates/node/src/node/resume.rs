@@ -84,7 +84,7 @@ impl Node {
         // off meanwhile.
         match &*place {
             Place::Joining(joining) if attempt == Some(joining.attempt) => {}
-            Place::Inactive if attempt.is_none() => {}
+            Place::Inactive | Place::Broken(_) if attempt.is_none() => {}
             _ => return Err(NodeError::Stopping),
         }
         let member = self.start_agent(credentials, Arc::new(managers), None, advertise_addr);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, RaftError as OpenraftError};
+use openraft::rt::WatchReceiver as _;
 use openraft::{Config, Raft, ReadPolicy, SnapshotPolicy};
 use shoal_cluster::{Batch, Store};
 use shoal_model::{Classify, Kind};
@@ -130,6 +131,14 @@ impl RaftConsensus {
     /// The number of applied batches, as it grows.
     pub fn index(&self) -> watch::Receiver<u64> {
         self.replica.index()
+    }
+
+    /// What ended it for good, if something has: an error of its store, after which nothing is
+    /// certain until the log is opened again.
+    pub fn fault(&self) -> Option<String> {
+        let metrics = self.raft.metrics();
+        let state = &metrics.borrow_watched().running_state;
+        state.as_ref().err().map(ToString::to_string)
     }
 
     /// Stops; nothing acknowledged is lost.

@@ -1,9 +1,20 @@
 //! `shoal cluster create`.
 
+use std::{
+    io::{self, ErrorKind},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener},
+    },
+};
+
 use anyhow::{Context, Result, bail};
 use clap::Args as ClapArgs;
+use tokio::runtime::Runtime;
 
-use super::{cgroups, links::Links, nat, node, plan::Plan, remove, state::Home, swarm};
+use super::{
+    cgroups, links::Links, nat, node, plan::Plan, remove, state::Home, swarm, wait::wait_until,
+};
 
 /// Make a cluster and wait until its nodes answer.
 #[derive(Debug, ClapArgs)]
@@ -24,13 +35,18 @@ pub(super) struct Create {
 impl Create {
     pub(super) fn run(self, home: &Home) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let turn = turn()?;
         let mut taken: Vec<_> = home.plans()?.iter().map(|plan| plan.index).collect();
         taken.extend(runtime.block_on(async { Links::open()?.taken().await })?);
         let mut plan = Plan::new(&self.name, self.nodes, &taken)?;
         plan.turned_on_forwarding = !nat::forwards();
+        plan.daemon_args.clone_from(&self.daemon_args);
         refuse_shared_cgroup(home, &plan)?;
         home.add(&plan)?;
-        let made = self.make(home, &plan, &runtime);
+        let made = boot(home, &plan, &runtime).and_then(|()| {
+            drop(turn);
+            self.join(home, &plan, &runtime)
+        });
         if let Err(error) = made {
             // Half a cluster is of no use to anybody.
             if let Err(more) = remove::remove(home, &plan) {
@@ -49,12 +65,7 @@ impl Create {
         Ok(())
     }
 
-    fn make(&self, home: &Home, plan: &Plan, runtime: &tokio::runtime::Runtime) -> Result<()> {
-        runtime.block_on(async { Links::open()?.add_bridge(plan).await })?;
-        nat::add(plan)?;
-        for node in &plan.nodes {
-            node::boot(plan, node, &home.node(plan, node), &self.daemon_args)?;
-        }
+    fn join(&self, home: &Home, plan: &Plan, runtime: &Runtime) -> Result<()> {
         for node in &plan.nodes {
             node::wait_for_answer(node, &home.node(plan, node))?;
         }
@@ -63,6 +74,32 @@ impl Create {
         }
         Ok(())
     }
+}
+
+/// Makes the network and starts the nodes.
+fn boot(home: &Home, plan: &Plan, runtime: &Runtime) -> Result<()> {
+    runtime.block_on(async { Links::open()?.add_bridge(plan).await })?;
+    nat::add(plan)?;
+    plan.nodes.iter().try_for_each(|node| node::boot(plan, node, &home.node(plan, node)))
+}
+
+/// Waits until nobody else chooses a number and makes what goes by it: two
+/// creations with one number would remove each other's links. An abstract
+/// socket's name is one in a network namespace, as links are, and ends with
+/// its holder.
+fn turn() -> Result<UnixListener> {
+    let name = SocketAddr::from_abstract_name("shoal-cluster-create")?;
+    let mut turn = UnixListener::bind_addr(&name);
+    let taken = |turn: &io::Result<_>| {
+        turn.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    };
+    wait_until("another cluster's creation", || {
+        if taken(&turn) {
+            turn = UnixListener::bind_addr(&name);
+        }
+        !taken(&turn)
+    })?;
+    turn.context("cannot take the turn to create a cluster")
 }
 
 /// Cgroups go by the cluster's name alone: nodes of two clusters would share

@@ -47,7 +47,7 @@ impl Start {
         if dir.init().is_some() {
             bail!("node {} is running", node.name);
         }
-        boot(&plan, node, &dir, &[])?;
+        boot(&plan, node, &dir)?;
         if let Err(error) = wait_for_answer(node, &dir) {
             // Its init would start the daemon for ever.
             if let Err(more) = stop(&plan, node, &dir) {
@@ -71,12 +71,7 @@ impl Stop {
 }
 
 /// Starts a node's init and its daemon; does not wait for it to answer.
-pub(super) fn boot(
-    plan: &Plan,
-    node: &NodePlan,
-    dir: &NodeDir,
-    daemon_args: &[String],
-) -> Result<()> {
+pub(super) fn boot(plan: &Plan, node: &NodePlan, dir: &NodeDir) -> Result<()> {
     let booting = || format!("cannot boot node {}", node.name);
     dir.prepare()?;
     let init = Init {
@@ -87,7 +82,7 @@ pub(super) fn boot(
         link: node.peer.clone(),
         cgroup_parent: format!("/{}/containers", plan.cgroup(node)),
         subnet: plan.subnet(),
-        daemon_args: daemon_args.to_vec(),
+        daemon_args: plan.daemon_args.clone(),
     };
     let mut boot = Boot::command(&format!("{}/node", plan.cgroup(node)), &init)?
         .stdin(Stdio::piped())

@@ -29,6 +29,9 @@ pub(super) struct Plan {
     /// removes the last one turns forwarding off again.
     #[serde(default)]
     pub(super) turned_on_forwarding: bool,
+    /// Further arguments of every node's daemon.
+    #[serde(default)]
+    pub(super) daemon_args: Vec<String>,
 }
 
 /// One node of it.
@@ -63,7 +66,13 @@ impl Plan {
                 peer: format!("shc{index}p{}", n + 1),
             })
             .collect();
-        Ok(Self { name: name.into(), index, nodes, turned_on_forwarding: false })
+        Ok(Self {
+            name: name.into(),
+            index,
+            nodes,
+            turned_on_forwarding: false,
+            daemon_args: Vec::new(),
+        })
     }
 
     /// The bridge all nodes are on.

@@ -55,6 +55,8 @@ impl Parts {
             stop,
             tasks: TaskTracker::new(),
         };
+        let (node, stop) = (Arc::clone(&front.node), front.stop.clone());
+        front.tasks.spawn(async move { node.mend(stop).await });
         Ok(Self { front: Arc::new(front), builds })
     }
 
