@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::command::{Arg, Command, CommandLine, Healthcheck, Heredoc, Mount, Pair, Source};
-use super::{Dockerfile, heredoc, lines, words};
+use super::{Dockerfile, heredoc, lines};
 
 impl Display for Dockerfile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -150,7 +150,8 @@ fn paths(f: &mut Formatter<'_>, sources: &[Source], destination: &str) -> fmt::R
         Source::Path(path) => heredoc::parse(path).is_some(),
         Source::Heredoc(_) => false,
     };
-    let plain = list.iter().all(|word| words::split_blanks(word) == [word.as_str()])
+    let is_word = |word: &String| !word.is_empty() && !word.contains(char::is_whitespace);
+    let plain = list.iter().all(is_word)
         && !sources.iter().any(opens)
         && !list[0].starts_with('[')
         && !list[0].starts_with("--");
