@@ -109,16 +109,19 @@ impl Reference {
         format!("{}/{}", self.domain, self.path)
     }
 
-    /// The name as people write it: `ubuntu`, without tag and digest.
+    /// The name as people write it: `ubuntu`, without tag and digest. The
+    /// whole one where the short one would be read as something else:
+    /// `docker.io/quay.io/x` is not `quay.io/x`.
     pub fn familiar_name(&self) -> String {
-        if self.domain != DEFAULT_DOMAIN {
-            return self.name();
-        }
-        let path = &self.path;
-        match path.strip_prefix(OFFICIAL_PREFIX) {
-            Some(short) if !short.contains('/') => short.into(),
-            _ => path.clone(),
-        }
+        let path = self.path.as_str();
+        let short = match path.strip_prefix(OFFICIAL_PREFIX) {
+            Some(short) if !short.contains('/') => short,
+            _ => path,
+        };
+        let reads_the_same = self.domain == DEFAULT_DOMAIN
+            && !is_image_id(short)
+            && split_domain(short) == (self.domain.clone(), self.path.clone());
+        if reads_the_same { short.into() } else { self.name() }
     }
 
     /// The whole reference as people write it: `ubuntu:22.04`.
@@ -306,11 +309,14 @@ mod tests {
                 "10.0.0.1:5000/a/b_c/d--e:v1",
             ),
             ("[::1]:5000/a", "[::1]:5000/a", "[::1]:5000/a"),
+            ("docker.io/quay.io/x", "docker.io/quay.io/x", "docker.io/quay.io/x"),
+            ("docker.io/localhost/x:1", "docker.io/localhost/x:1", "docker.io/localhost/x:1"),
         ] {
             let reference = Reference::parse(text).unwrap();
             assert_eq!(reference.to_string(), whole);
             assert_eq!(reference.familiar(), familiar);
             assert_eq!(Reference::parse(whole).unwrap(), reference);
+            assert_eq!(Reference::parse(familiar).unwrap(), reference);
         }
     }
 
