@@ -148,6 +148,50 @@ async fn tasks_that_are_not_healthy_yet_hold_nobody_up() {
     stop_all([manager]).await;
 }
 
+/// A program that cannot be stopped holds what it has until it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_stopped_has_not_ended() {
+    let manager = TestNode::manager().await;
+    let control = manager.control();
+    let web = create(&control, service("web", 1)).await;
+    until_running(&control, &web, 1).await;
+    let task = manager.machine.all()[0].clone();
+    manager.machine.refusals().stops = 3;
+    let mut spec = service("web", 1);
+    Shared::make_mut(&mut spec.task).container.image = "other".to_owned();
+    update(&control, &web, spec).await;
+    until(&control, "the old one has ended", |view| {
+        let seen = view.task(&task).unwrap();
+        seen.status.state.is_terminal()
+    })
+    .await;
+    assert_eq!(manager.machine.refusals().stops, 0, "it was not stopped again");
+    let view = control.view().await.unwrap();
+    assert_eq!(view.task(&task).unwrap().status.state, TaskState::Shutdown);
+    stop_all([manager]).await;
+}
+
+/// Also over a restart: the container of a task nobody wants is not forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_removed_is_removed_later() {
+    let manager = TestNode::manager().await;
+    let worker = TestNode::worker("worker", &manager).await;
+    let control = manager.control();
+    let web = create(&control, service("web", 4)).await;
+    until_running(&control, &web, 4).await;
+    manager.machine.refusals().removals = 6;
+    worker.machine.refusals().removals = u32::MAX;
+    scale(&control, &web, 0).await;
+    eventually("the manager's are removed", async || manager.machine.all().is_empty()).await;
+    eventually("the worker's end", async || worker.machine.running() == 0).await;
+    let worker = worker.restart().await;
+    active(&worker).await;
+    assert_eq!(worker.machine.all().len(), 2);
+    worker.machine.refusals().removals = 0;
+    eventually("the worker's are removed", async || worker.machine.all().is_empty()).await;
+    stop_all([manager, worker]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_image_is_told_and_others_go_on() {
     let manager = TestNode::manager().await;

@@ -98,7 +98,8 @@ pub struct Observation {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExecutorError {
     /// It will not work, however often one tries. The text reaches the user
-    /// in `service ps`.
+    /// in `service ps`. Stopping and removing are tried again all the same:
+    /// what was not stopped may still run.
     #[error("{0}")]
     Fatal(String),
     /// It may work a little later (the engine is busy or restarting).

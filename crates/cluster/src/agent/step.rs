@@ -88,13 +88,14 @@ pub fn finish(status: &TaskStatus, done: Done, now: Timestamp) -> Option<TaskSta
             ended(after)
         }
         Done::ShutDown(Ok(seen)) => ended(observed(moved(status, Shutdown, "shutdown", now), seen)),
-        Done::Prepared(Err(error))
-        | Done::Started(Err(error))
-        | Done::Exited(Err(error))
-        | Done::ShutDown(Err(error)) => match error {
-            ExecutorError::Fatal(text) => ended(failed(status, text, now)),
-            ExecutorError::Temporary(_) => None,
-        },
+        // It may still run: what it holds must not be given to another.
+        Done::ShutDown(Err(_)) => None,
+        Done::Prepared(Err(error)) | Done::Started(Err(error)) | Done::Exited(Err(error)) => {
+            match error {
+                ExecutorError::Fatal(text) => ended(failed(status, text, now)),
+                ExecutorError::Temporary(_) => None,
+            }
+        }
     }
 }
 
@@ -242,6 +243,7 @@ mod tests {
             Done::Started(Err(busy())),
             Done::Exited(Err(busy())),
             Done::ShutDown(Err(busy())),
+            Done::ShutDown(Err(fatal())),
         ] {
             assert_eq!(after(Preparing, done), "again");
         }

@@ -1,6 +1,6 @@
 //! What this node holds: its tasks, how far each has come, and the means to take them further.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shoal_cluster::agent::{Held, Work};
@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) entries: HashMap<TaskId, Entry>,
     /// Tasks that cannot run here at all, with the reason that was reported.
     pub(super) refused: HashMap<TaskId, TaskStatus>,
+    /// Tasks nobody told this node of whose containers are being removed.
+    pub(super) swept: HashSet<TaskId>,
     /// Whether a manager has told everything since this process began.
     pub(super) in_sync: bool,
 }
@@ -91,6 +93,7 @@ impl<E> Holding<E> {
                 held,
                 entries: HashMap::new(),
                 refused: HashMap::new(),
+                swept: HashSet::new(),
                 in_sync: false,
             }),
         }

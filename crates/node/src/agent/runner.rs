@@ -76,8 +76,8 @@ async fn end_quietly<E: Executor>(holding: &Holding<E>, id: &TaskId) -> Result<(
     let work = holding.last_work(id);
     if let (false, Some(work)) = (ended, work) {
         let mut pause = RETRY_MIN;
-        while let Err(ExecutorError::Temporary(why)) = shut_down(holding, &work).await? {
-            tracing::debug!(task = %id, why, "stopping a task is tried again");
+        while let Err(error) = shut_down(holding, &work).await? {
+            tracing::debug!(task = %id, %error, "stopping a task is tried again");
             pause = rest(holding, pause).await?;
         }
     }
@@ -90,26 +90,26 @@ pub(super) async fn sweep<E: Executor>(holding: &Holding<E>, id: &TaskId) {
     let _ = remove(holding, id).await;
 }
 
-/// Removes a task's container, however often it takes.
+/// Removes a task's container, however often it takes: one that is forgotten may run on.
 async fn remove<E: Executor>(holding: &Holding<E>, id: &TaskId) -> Result<(), Ending> {
     let mut pause = RETRY_MIN;
-    loop {
-        let removed = {
-            let _place = place(holding, &holding.starts).await?;
-            holding.executor.remove(id).await
-        };
-        match removed {
-            Ok(()) => return Ok(()),
-            Err(ExecutorError::Fatal(why)) => {
-                tracing::info!(task = %id, why, "a task's container cannot be removed");
-                return Ok(());
-            }
-            Err(ExecutorError::Temporary(why)) => {
-                tracing::debug!(task = %id, why, "removing a task is tried again");
-                pause = rest(holding, pause).await?;
-            }
+    while let Err(error) = remove_once(holding, id).await? {
+        if pause == RETRY_MIN && matches!(error, ExecutorError::Fatal(_)) {
+            tracing::info!(task = %id, %error, "a task's container cannot be removed yet");
+        } else {
+            tracing::debug!(task = %id, %error, "removing a task is tried again");
         }
+        pause = rest(holding, pause).await?;
     }
+    Ok(())
+}
+
+async fn remove_once<E: Executor>(
+    holding: &Holding<E>,
+    id: &TaskId,
+) -> Result<Result<(), ExecutorError>, Ending> {
+    let _place = place(holding, &holding.starts).await?;
+    Ok(holding.executor.remove(id).await)
 }
 
 /// Waits until something else is wanted.

@@ -141,13 +141,19 @@ impl<E: Executor> Worker<E> {
             }
         };
         let stale: Vec<TaskId> = {
-            let state = self.holding.state();
-            known.into_iter().filter(|id| !state.entries.contains_key(id)).collect()
+            let mut state = self.holding.state();
+            let State { entries, swept, .. } = &mut *state;
+            // A removal that does not succeed goes on from one session to the next.
+            let stale = |id: &TaskId| !entries.contains_key(id) && swept.insert(id.clone());
+            known.into_iter().filter(stale).collect()
         };
         for id in stale {
             tracing::info!(task = %id, "removing the container of a task this node does not hold");
             let holding = Arc::clone(&self.holding);
-            self.runners.spawn(async move { runner::sweep(&holding, &id).await });
+            self.runners.spawn(async move {
+                runner::sweep(&holding, &id).await;
+                holding.state().swept.remove(&id);
+            });
         }
     }
 

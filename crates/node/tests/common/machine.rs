@@ -85,11 +85,34 @@ struct Container {
 pub struct Machine {
     name: String,
     containers: Mutex<BTreeMap<TaskId, Container>>,
+    refusals: Mutex<Refusals>,
+}
+
+/// How often something still fails for good, as the machine sees it.
+#[derive(Default)]
+pub struct Refusals {
+    pub stops: u32,
+    pub removals: u32,
+}
+
+/// Uses up one refusal, if there is one.
+fn refused(left: &mut u32) -> Result<(), ExecutorError> {
+    match left.checked_sub(1) {
+        Some(less) => {
+            *left = less;
+            Err(ExecutorError::Fatal("the shim does not answer".to_owned()))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Machine {
     pub fn new(name: &str) -> Arc<Self> {
-        Arc::new(Self { name: name.to_owned(), containers: Mutex::default() })
+        Arc::new(Self {
+            name: name.to_owned(),
+            containers: Mutex::default(),
+            refusals: Mutex::default(),
+        })
     }
 
     fn containers(&self) -> MutexGuard<'_, BTreeMap<TaskId, Container>> {
@@ -125,6 +148,11 @@ impl Machine {
     /// Contents of the secrets the containers were made with.
     pub fn secrets(&self) -> Vec<Vec<u8>> {
         self.containers().values().flat_map(|one| one.secrets.clone()).collect()
+    }
+
+    /// What fails from now on, and how often.
+    pub fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap()
     }
 
     /// A program ends by itself.
@@ -221,6 +249,7 @@ impl Executor for Machine {
     }
 
     async fn shutdown(&self, work: &Work) -> Result<(), ExecutorError> {
+        refused(&mut self.refusals().stops)?;
         if let Some(container) = self.containers().get(&work.task.id) {
             container.life.send_if_modified(|life| {
                 let runs = *life == Life::Runs;
@@ -234,6 +263,7 @@ impl Executor for Machine {
     }
 
     async fn remove(&self, task: &TaskId) -> Result<(), ExecutorError> {
+        refused(&mut self.refusals().removals)?;
         self.containers().remove(task);
         Ok(())
     }

@@ -244,7 +244,8 @@ impl Executor for EngineExecutor {
     }
 }
 
-/// Stops a container; one that does not run or is gone is stopped.
+/// Stops a container; one that does not run or is gone is stopped. Whatever else stands in the
+/// way, it may still run, so that it has to be stopped again.
 async fn stop(
     containers: &Containers,
     id: &ContainerId,
@@ -253,7 +254,7 @@ async fn stop(
     match containers.stop(id.as_str(), StopOptions { signal: None, timeout_s }).await {
         Ok(()) => Ok(()),
         Err(error) if matches!(error.kind(), Kind::NotModified | Kind::NotFound) => Ok(()),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(ExecutorError::Temporary(error.chain())),
     }
 }
 
