@@ -24,7 +24,7 @@ mod stream;
 mod volume;
 
 pub use config::EngineConfig;
-pub use container::{Containers, Waiting, names};
+pub use container::{Containers, StateWatch, Waiting, names};
 pub use engine::Engine;
 pub use error::{ContainerError, ExecError, OpenError, VolumeError};
 pub use events::Events;

@@ -36,6 +36,7 @@ pub async fn run<E: Executor>(executor: &E, mut make: impl FnMut(Program) -> Wor
     a_whole_life(executor, make(Program::RunsUntilStopped)).await;
     everything_twice(executor, make(Program::RunsUntilStopped)).await;
     an_end_is_reported(executor, make(Program::ExitsWith3)).await;
+    what_has_ended_is_not_started_again(executor, make(Program::WritesLines)).await;
     waiting_can_be_given_up(executor, make(Program::RunsUntilStopped)).await;
     what_runs_can_be_removed(executor, make(Program::RunsUntilStopped)).await;
     what_never_was_can_be_stopped_and_removed(executor, make(Program::RunsUntilStopped)).await;
@@ -104,6 +105,21 @@ async fn an_end_is_reported<E: Executor>(executor: &E, work: Work) {
     let ended = executor.observe(id).await.expect("observe").expect("a container");
     assert_eq!((ended.container.pid, ended.container.exit_code), (0, 3));
     executor.shutdown(&work).await.expect("shut down what has ended");
+    executor.remove(id).await.expect("remove");
+}
+
+/// The agent asks again after a restart in between.
+async fn what_has_ended_is_not_started_again<E: Executor>(executor: &E, work: Work) {
+    let id = &work.task.id;
+    let all = LogOptions::default();
+    executor.prepare(&work).await.expect("prepare");
+    executor.start(&work).await.expect("start");
+    let exit = executor.wait(id).await.expect("wait");
+    let lines = read(executor, id, &all, usize::MAX).await;
+    executor.start(&work).await.expect("start what has ended");
+    executor.ready(id).await.expect("it has not failed");
+    assert_eq!(executor.wait(id).await.expect("wait again"), exit);
+    assert_eq!(read(executor, id, &all, usize::MAX).await, lines, "it ran a second time");
     executor.remove(id).await.expect("remove");
 }
 

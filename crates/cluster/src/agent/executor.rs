@@ -22,12 +22,13 @@ pub trait Executor: Send + Sync + 'static {
     /// Fetches the image and makes the container, without starting it.
     fn prepare(&self, work: &Work) -> impl Future<Output = Result<(), ExecutorError>> + Send;
 
-    /// Starts the container; returns when it runs.
+    /// Starts the container unless it has ever run: a task runs once. Returns
+    /// when it runs; how one that has ended did so is for `wait` to tell.
     fn start(&self, work: &Work) -> impl Future<Output = Result<(), ExecutorError>> + Send;
 
     /// Returns when a started container may be counted on: at once without a
-    /// health check, else when it is healthy. One that has ended, or turns out
-    /// unhealthy and is stopped for it, is an error.
+    /// health check, else when it is healthy. One that failed before, or turns
+    /// out unhealthy and is stopped for it, is an error.
     fn ready(&self, task: &TaskId) -> impl Future<Output = Result<(), ExecutorError>> + Send {
         let _ = task;
         std::future::ready(Ok(()))

@@ -39,6 +39,7 @@ pub(crate) mod table;
 mod top;
 mod update;
 mod wait;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub(crate) use attach::{detach_keys, window};
 pub(crate) use inspect::tree_bytes;
 pub(crate) use list::has_label;
 pub use wait::Waiting;
+pub use watch::StateWatch;
 
 use crate::clock;
 use crate::error::ContainerError;

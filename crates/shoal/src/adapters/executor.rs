@@ -16,10 +16,9 @@ use std::sync::Arc;
 use shoal_cluster::Executor;
 use shoal_cluster::agent::{ExecutorError, Exit, LogOptions, LogSink, Observation, Work};
 use shoal_engine::domain::{
-    BoundPort, ContainerStatus, ContainerView, CreateContainer, HealthStatus, Port, Protocol,
-    RemoveOptions, StopOptions, WaitCondition,
+    BoundPort, ContainerState, ContainerStatus, ContainerView, CreateContainer, HealthStatus, Port,
+    Protocol, RemoveOptions, StopOptions, WaitCondition,
 };
-use shoal_engine::events::ObjectType;
 use shoal_engine::{ContainerError, Containers, Engine};
 use shoal_image::Store;
 use shoal_model::swarm::{self, NodeDescription, PortConfig, PortProtocol, PublishMode};
@@ -83,39 +82,34 @@ impl EngineExecutor {
     }
 
     /// Waits until a container is healthy, if it has a health check; stops
-    /// one that turns out unhealthy.
+    /// one that turns out unhealthy. How one that has ended did so is for
+    /// `wait` to tell, unless it failed before it was healthy.
     async fn wait_healthy(&self, id: &ContainerId) -> Result<(), ExecutorError> {
-        // Listening first: what happens between the two looks is not missed.
-        let mut events = self.engine.events().subscribe(None);
-        loop {
-            let view = self.containers().inspect(id.as_str()).map_err(failed)?;
-            let Some(health) = view.state.health.as_ref().map(|health| health.status) else {
-                return unchecked(&view);
-            };
-            match health {
-                HealthStatus::None | HealthStatus::Healthy => return Ok(()),
-                _ if !view.state.is_running() => return Err(ExecutorError::Fatal(ended(&view))),
-                HealthStatus::Unhealthy => {
-                    let code = self.stop_unhealthy(id).await?;
-                    let why = format!("task: non-zero exit ({code}): {UNHEALTHY}");
-                    return Err(ExecutorError::Fatal(why));
-                }
-                HealthStatus::Starting => {}
-            }
-            loop {
-                match events.next().await {
-                    Some(event)
-                        if event.object == ObjectType::Container && event.id == id.as_str() =>
-                    {
-                        break;
-                    }
-                    Some(_) => {}
-                    None => {
-                        return Err(ExecutorError::Temporary("the engine is stopping".to_owned()));
-                    }
-                }
-            }
+        if !self.is_checked(id)? {
+            return Ok(());
         }
+        let mut watch = self.containers().watch(id.as_str()).map_err(failed)?;
+        let settled = |state: &ContainerState| {
+            !state.is_running() || !matches!(health(state), None | Some(HealthStatus::Starting))
+        };
+        let Some(state) = watch.until(settled).await else {
+            return Err(ExecutorError::Fatal(format!("container {id} was removed")));
+        };
+        if health(&state) == Some(HealthStatus::Unhealthy) {
+            let code = self.stop_unhealthy(id).await?;
+            let why = format!("task: non-zero exit ({code}): {UNHEALTHY}");
+            return Err(ExecutorError::Fatal(why));
+        }
+        if !state.is_running() && state.exit_code != 0 {
+            return Err(ExecutorError::Fatal(ended(&state)));
+        }
+        Ok(())
+    }
+
+    /// Whether a container has a health check.
+    fn is_checked(&self, id: &ContainerId) -> Result<bool, ExecutorError> {
+        let view = self.containers().inspect(id.as_str()).map_err(failed)?;
+        Ok(view.config.probe().is_some())
     }
 
     /// Stops an unhealthy container, whose task is over; gives its exit code.
@@ -125,11 +119,14 @@ impl EngineExecutor {
         Ok(i32::try_from(view.state.exit_code).unwrap_or(-1))
     }
 
-    /// Returns when a container with a health check becomes unhealthy.
+    /// Returns when a container is unhealthy, now or later; never for one
+    /// without a health check.
     async fn unhealthy(&self, id: &ContainerId) {
-        let mut events = self.engine.events().subscribe(None);
-        while let Some(event) = events.next().await {
-            if event.id == id.as_str() && event.action == "health_status: unhealthy" {
+        if self.is_checked(id).unwrap_or(false)
+            && let Ok(mut watch) = self.containers().watch(id.as_str())
+        {
+            let unhealthy = |state: &ContainerState| health(state) == Some(HealthStatus::Unhealthy);
+            if watch.until(unhealthy).await.is_some() {
                 return;
             }
         }
@@ -166,6 +163,11 @@ impl Executor for EngineExecutor {
 
     async fn start(&self, work: &Work) -> Result<(), ExecutorError> {
         let id = self.must_find(&work.task.id)?;
+        let view = self.containers().inspect(id.as_str()).map_err(failed)?;
+        // A task runs once: what ended while nobody looked is not begun again.
+        if view.state.started_at.is_some() {
+            return Ok(());
+        }
         match self.containers().start(id.as_str()).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == Kind::NotModified => Ok(()),
@@ -266,18 +268,12 @@ fn failed(error: ContainerError) -> ExecutorError {
     }
 }
 
-/// Whether a container that shows no health may be counted on. Without a check it may, and if it
-/// has ended, how is for `wait` to tell; with one, it failed before it was healthy.
-fn unchecked(view: &ContainerView) -> Result<(), ExecutorError> {
-    let checked = view.config.probe().is_some();
-    if checked && !view.state.is_running() && view.state.exit_code != 0 {
-        return Err(ExecutorError::Fatal(ended(view)));
-    }
-    Ok(())
+/// What a container's health check says.
+fn health(state: &ContainerState) -> Option<HealthStatus> {
+    state.health.as_ref().map(|health| health.status)
 }
 
-fn ended(view: &ContainerView) -> String {
-    let state = &view.state;
+fn ended(state: &ContainerState) -> String {
     if state.error.is_empty() {
         format!("task: non-zero exit ({})", state.exit_code)
     } else {

@@ -186,6 +186,33 @@ fn a_container_that_turns_unhealthy_while_it_starts_is_stopped() {
     });
 }
 
+/// Nothing is published any more by the time somebody waits.
+#[test]
+fn a_container_that_is_unhealthy_already_is_stopped_when_it_is_waited_for() {
+    on_machine("sick", |machine| async move {
+        let executor = executor(&machine);
+        let mut spec = shell("busybox", "exec sleep 600");
+        spec.stop_grace_period = Some(Duration::from_secs(1));
+        spec.health_check = Some(HealthConfig {
+            test: vec!["CMD".into(), "/bin/false".into()],
+            interval: Duration::from_millis(50),
+            retries: 1,
+            ..HealthConfig::default()
+        });
+        let job = work(task(1, spec));
+        executor.prepare(&job).await.unwrap();
+        executor.start(&job).await.unwrap();
+        let id = executor.must_find(&job.task.id).unwrap();
+        let mut watch = executor.containers().watch(id.as_str()).unwrap();
+        watch.until(|state| health(state) == Some(HealthStatus::Unhealthy)).await.unwrap();
+        let waited = tokio::time::timeout(Duration::from_secs(30), executor.wait(&job.task.id));
+        let exit = waited.await.unwrap().unwrap();
+        assert_eq!(exit, Exit { code: 137, cause: Some(UNHEALTHY.to_owned()) });
+        executor.remove(&job.task.id).await.unwrap();
+        machine.close().await;
+    });
+}
+
 #[test]
 fn a_program_that_fails_before_it_is_healthy_is_not_ready() {
     on_machine("failing", |machine| async move {
