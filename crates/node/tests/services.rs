@@ -148,6 +148,51 @@ async fn tasks_that_are_not_healthy_yet_hold_nobody_up() {
     stop_all([manager]).await;
 }
 
+/// However many wait for a registry, others are made, and they can be called off.
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_wait_for_their_image_hold_nobody_up() {
+    let manager = TestNode::manager().await;
+    let control = manager.control();
+    let mut spec = service("slow", 100);
+    Shared::make_mut(&mut spec.task).container.image = common::machine::SLOW_IMAGE.to_owned();
+    let slow = create(&control, spec).await;
+    until(&control, "all are preparing", |view| {
+        let mut tasks = view.tasks_of_service(&slow);
+        tasks.all(|task| task.status.state == TaskState::Preparing)
+    })
+    .await;
+    let web = create(&control, service("web", 2)).await;
+    until_running(&control, &web, 2).await;
+    control.execute(Command::RemoveService(slow.clone())).await.unwrap();
+    until(&control, "the others are gone", |view| view.tasks_of_service(&slow).next().is_none())
+        .await;
+    stop_all([manager]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_called_off_in_the_queue_is_not_begun() {
+    let manager = TestNode::manager().await;
+    let control = manager.control();
+    manager.machine.hold_starts(true);
+    let web = create(&control, service("web", 100)).await;
+    until(&control, "all are starting", |view| {
+        let mut tasks = view.tasks_of_service(&web);
+        tasks.all(|task| task.status.state == TaskState::Starting)
+    })
+    .await;
+    let places = u32::try_from(shoal_node::config::DEFAULT_AGENT_PARALLELISM).unwrap();
+    eventually("as many start as may", async || manager.machine.begun() == places).await;
+    scale(&control, &web, 0).await;
+    until(&control, "those in the queue have ended", |view| {
+        view.tasks_of_service(&web).count() == places as usize
+    })
+    .await;
+    manager.machine.hold_starts(false);
+    eventually("no container is left", async || manager.machine.all().is_empty()).await;
+    assert_eq!(manager.machine.begun(), places);
+    stop_all([manager]).await;
+}
+
 /// A program that cannot be stopped holds what it has until it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_stopped_has_not_ended() {

@@ -55,7 +55,7 @@ async fn describes_itself<E: Executor>(executor: &E) {
 async fn a_whole_life<E: Executor>(executor: &E, work: Work) {
     let id = &work.task.id;
     assert_eq!(executor.observe(id).await, Ok(None), "nothing before prepare");
-    executor.prepare(&work).await.expect("prepare");
+    prepare(executor, &work).await;
     let made = executor.observe(id).await.expect("observe").expect("a container");
     assert!(!made.container.container_id.is_empty(), "a container has an id");
     assert_eq!(made.container.pid, 0, "prepared is not started");
@@ -95,7 +95,7 @@ async fn everything_twice<E: Executor>(executor: &E, work: Work) {
 
 async fn an_end_is_reported<E: Executor>(executor: &E, work: Work) {
     let id = &work.task.id;
-    executor.prepare(&work).await.expect("prepare");
+    prepare(executor, &work).await;
     executor.start(&work).await.expect("start");
     for _ in 0..2 {
         // The second time it has ended long ago.
@@ -112,7 +112,7 @@ async fn an_end_is_reported<E: Executor>(executor: &E, work: Work) {
 async fn what_has_ended_is_not_started_again<E: Executor>(executor: &E, work: Work) {
     let id = &work.task.id;
     let all = LogOptions::default();
-    executor.prepare(&work).await.expect("prepare");
+    prepare(executor, &work).await;
     executor.start(&work).await.expect("start");
     let exit = executor.wait(id).await.expect("wait");
     let lines = read(executor, id, &all, usize::MAX).await;
@@ -125,7 +125,7 @@ async fn what_has_ended_is_not_started_again<E: Executor>(executor: &E, work: Wo
 
 async fn waiting_can_be_given_up<E: Executor>(executor: &E, work: Work) {
     let id = &work.task.id;
-    executor.prepare(&work).await.expect("prepare");
+    prepare(executor, &work).await;
     executor.start(&work).await.expect("start");
     let waited = once(executor.wait(id)).await;
     assert_eq!(waited, None, "it still runs");
@@ -136,7 +136,7 @@ async fn waiting_can_be_given_up<E: Executor>(executor: &E, work: Work) {
 
 async fn what_runs_can_be_removed<E: Executor>(executor: &E, work: Work) {
     let id = &work.task.id;
-    executor.prepare(&work).await.expect("prepare");
+    prepare(executor, &work).await;
     executor.start(&work).await.expect("start");
     executor.remove(id).await.expect("remove");
     assert_eq!(executor.observe(id).await, Ok(None));
@@ -149,6 +149,7 @@ async fn what_never_was_can_be_stopped_and_removed<E: Executor>(executor: &E, wo
 }
 
 async fn a_missing_image_is_fatal<E: Executor>(executor: &E, work: Work) {
+    executor.fetch(&work).await;
     let error = executor.prepare(&work).await.expect_err("there is no such image");
     let ExecutorError::Fatal(text) = &error else { panic!("not fatal: {error}") };
     assert!(text.contains("no-such-image"), "names the image: {text}");
@@ -158,7 +159,7 @@ async fn a_missing_image_is_fatal<E: Executor>(executor: &E, work: Work) {
 
 async fn logs_are_read<E: Executor>(executor: &E, work: Work) {
     let id = &work.task.id;
-    executor.prepare(&work).await.expect("prepare");
+    prepare(executor, &work).await;
     executor.start(&work).await.expect("start");
     executor.wait(id).await.expect("wait");
     let all = LogOptions { follow: true, ..LogOptions::default() };
@@ -175,6 +176,11 @@ async fn logs_are_read<E: Executor>(executor: &E, work: Work) {
     assert_eq!(read(executor, id, &stdout, 1).await, ["one"], "stops when nobody listens");
     executor.remove(id).await.expect("remove");
     executor.logs(id, &all, &mut Lines::default()).await.expect_err("no such task");
+}
+
+async fn prepare<E: Executor>(executor: &E, work: &Work) {
+    executor.fetch(work).await;
+    executor.prepare(work).await.expect("prepare");
 }
 
 async fn knows<E: Executor>(executor: &E, task: &TaskId) -> bool {

@@ -12,14 +12,22 @@ use shoal_model::{TaskId, Timestamp};
 /// - Every operation is **idempotent** and names its task; after a crash the
 ///   agent simply calls again. Preparing what is prepared, starting what runs,
 ///   stopping what stopped and removing what is gone all succeed.
-/// - The futures of `prepare`, `ready`, `wait` and `logs` may be dropped at any
+/// - The futures of `fetch`, `prepare`, `ready`, `wait` and `logs` may be dropped at any
 ///   await point; the others are run to their end.
 /// - Containers are found by task id, also after a restart of the daemon.
 pub trait Executor: Send + Sync + 'static {
     /// Says what this node is and has.
     fn describe(&self) -> impl Future<Output = Result<NodeDescription, ExecutorError>> + Send;
 
-    /// Fetches the image and makes the container, without starting it.
+    /// Fetches the image, as long as it takes; many tasks may wait here for
+    /// the same. That it could not be had is for `prepare` to say: it may be
+    /// here all the same.
+    fn fetch(&self, work: &Work) -> impl Future<Output = ()> + Send {
+        let _ = work;
+        std::future::ready(())
+    }
+
+    /// Makes the container of the image that was fetched, without starting it.
     fn prepare(&self, work: &Work) -> impl Future<Output = Result<(), ExecutorError>> + Send;
 
     /// Starts the container unless it has ever run: a task runs once. Returns

@@ -22,7 +22,7 @@ pub enum Action {
     Idle,
     /// Keep and report this status, then ask again.
     Report(TaskStatus),
-    /// [`super::Executor::prepare`].
+    /// [`super::Executor::fetch`], then [`super::Executor::prepare`].
     Prepare,
     /// [`super::Executor::start`], then [`super::Executor::ready`], dropped as
     /// soon as the task is to be shut down, then [`super::Executor::observe`].

@@ -158,6 +158,8 @@ async fn prepare<E: Executor>(
         return Ok(None);
     }
     let making = async {
+        // Without a place: those who wait for a slow registry hold nobody up.
+        holding.executor.fetch(work).await;
         let _place = place(holding, &holding.makes).await?;
         Ok(holding.executor.prepare(work).await)
     };
@@ -174,10 +176,12 @@ async fn start<E: Executor>(
     work: &Work,
     wanted: &mut watch::Receiver<Wanted>,
 ) -> Result<Option<Done>, Ending> {
-    let started = {
-        let _place = place(holding, &holding.starts).await?;
-        holding.executor.start(work).await
-    };
+    let queueing = place(holding, &holding.starts);
+    let Some(place) = until_called_off(holding, queueing, wanted).await? else { return Ok(None) };
+    let place = place?;
+    // To its end: half a start is nobody's to tidy up.
+    let started = holding.executor.start(work).await;
+    drop(place);
     let id = &work.task.id;
     let getting_ready = async {
         started?;
@@ -221,7 +225,8 @@ async fn until_called_off<E, T>(
     tokio::pin!(step);
     loop {
         tokio::select! {
-            done = &mut step => return Ok(Some(done)),
+            // First: no step is taken that is called off already.
+            biased;
             changed = changed(holding, wanted) => {
                 changed?;
                 let over = called_off(&wanted.borrow_and_update());
@@ -231,6 +236,7 @@ async fn until_called_off<E, T>(
                     return Ok(None);
                 }
             }
+            done = &mut step => return Ok(Some(done)),
         }
     }
 }

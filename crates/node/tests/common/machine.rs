@@ -1,6 +1,7 @@
 //! A machine that only pretends to run containers. It outlives the node's process.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ pub const MISSING_IMAGE: &str = "no-such-image";
 
 /// An image whose containers never become healthy.
 pub const NEVER_READY: &str = "never-ready";
+
+/// An image whose registry never answers.
+pub const SLOW_IMAGE: &str = "slow-image";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -86,6 +90,9 @@ pub struct Machine {
     name: String,
     containers: Mutex<BTreeMap<TaskId, Container>>,
     refusals: Mutex<Refusals>,
+    /// Whether starts take until this is no longer so.
+    starts_held: watch::Sender<bool>,
+    begun: AtomicU32,
 }
 
 /// How often something still fails for good, as the machine sees it.
@@ -112,6 +119,8 @@ impl Machine {
             name: name.to_owned(),
             containers: Mutex::default(),
             refusals: Mutex::default(),
+            starts_held: watch::Sender::new(false),
+            begun: AtomicU32::new(0),
         })
     }
 
@@ -148,6 +157,16 @@ impl Machine {
     /// Contents of the secrets the containers were made with.
     pub fn secrets(&self) -> Vec<Vec<u8>> {
         self.containers().values().flat_map(|one| one.secrets.clone()).collect()
+    }
+
+    /// Lets starts take until they are released.
+    pub fn hold_starts(&self, held: bool) {
+        self.starts_held.send_replace(held);
+    }
+
+    /// How many starts were begun so far.
+    pub fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// What fails from now on, and how often.
@@ -199,6 +218,12 @@ impl Executor for Machine {
         })
     }
 
+    async fn fetch(&self, work: &Work) {
+        if work.task.spec.container.image == SLOW_IMAGE {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn prepare(&self, work: &Work) -> Result<(), ExecutorError> {
         let spec = &work.task.spec.container;
         if spec.image.starts_with(MISSING_IMAGE) {
@@ -217,6 +242,8 @@ impl Executor for Machine {
     }
 
     async fn start(&self, work: &Work) -> Result<(), ExecutorError> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.starts_held.subscribe().wait_for(|held| !held).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
         let mut containers = self.containers();
         let container = containers

@@ -142,19 +142,26 @@ impl Executor for EngineExecutor {
             .map_err(|error| ExecutorError::Temporary(error.to_string()))
     }
 
+    async fn fetch(&self, work: &Work) {
+        let spec = &work.task.spec.container;
+        if self.find(&work.task.id).is_none() {
+            self.pulls.fetch(&spec.image, &spec.registry_auth).await;
+        }
+    }
+
     async fn prepare(&self, work: &Work) -> Result<(), ExecutorError> {
         self.index.settled(&work.task.id).await;
         if self.find(&work.task.id).is_some() {
             return Ok(());
         }
-        let spec = &work.task.spec.container;
-        let pulled = self.pulls.fetch(&spec.image, &spec.registry_auth).await;
         let node = self.describe().await?;
         let request = container::request(work, &node).map_err(ExecutorError::Fatal)?;
         match self.make(&work.task.id, request).await? {
             Ok(()) => Ok(()),
             Err(ContainerError::NoSuchImage(image)) => {
-                let why = pulled.err().map(|why| format!(": {why}")).unwrap_or_default();
+                let spec = &work.task.spec.container;
+                let why = self.pulls.failure(&spec.image, &spec.registry_auth);
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
                 Err(ExecutorError::Fatal(format!("No such image: {image}{why}")))
             }
             Err(error) => Err(failed(error)),
