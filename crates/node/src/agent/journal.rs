@@ -73,6 +73,8 @@ pub(super) struct JournalFile {
     file: File,
     lines: usize,
     kept: BTreeMap<TaskId, Kept>,
+    /// A write has failed: lines are missing, and the last may be torn.
+    damaged: bool,
 }
 
 impl JournalFile {
@@ -92,7 +94,7 @@ impl JournalFile {
             }
         }
         let file = rewrite(&path, &kept)?;
-        Ok(Self { path, file, lines: kept.len() * 2, kept })
+        Ok(Self { path, file, lines: kept.len() * 2, kept, damaged: false })
     }
 
     /// What it says.
@@ -107,12 +109,16 @@ impl JournalFile {
             self.lines += 1;
             remember(&mut self.kept, record);
         }
-        if self.lines > self.kept.len() * 2 + SLACK {
+        if self.damaged || self.lines > self.kept.len() * 2 + SLACK {
             self.file = rewrite(&self.path, &self.kept)?;
             self.lines = self.kept.len() * 2;
+            self.damaged = false;
             return Ok(());
         }
-        self.file.write_all(&text).map_err(|source| failed(&self.path, source))
+        self.file.write_all(&text).map_err(|source| {
+            self.damaged = true;
+            failed(&self.path, source)
+        })
     }
 }
 
@@ -193,6 +199,22 @@ mod tests {
         torn.write_all(b"{\"Status\":[\"").unwrap();
         let file = JournalFile::open(path).unwrap();
         assert_eq!(file.kept().len(), 1);
+        assert_eq!(file.kept()[&one].status.as_ref().unwrap().state, TaskState::Failed);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_made_up_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut rng = Rng::from_seed(1);
+        let (one, other) = (rng.task_id(), rng.task_id());
+        let mut file = JournalFile::open(path.clone()).unwrap();
+        // A disk that is full.
+        file.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        file.append(vec![Record::Status(one.clone(), status(TaskState::Failed))]).unwrap_err();
+        file.append(vec![Record::Status(other, status(TaskState::Running))]).unwrap();
+        let file = JournalFile::open(path).unwrap();
+        assert_eq!(file.kept().len(), 2);
         assert_eq!(file.kept()[&one].status.as_ref().unwrap().state, TaskState::Failed);
     }
 
