@@ -17,9 +17,13 @@ use tokio::time::Instant;
 use super::Lead;
 use crate::raft::{Consensus, RaftError};
 
-/// A pass is followed by a pause of so many times its own duration: planning takes at most a
+/// A pass is followed by a pause of so many times what planning took: that costs at most a
 /// fifth of one processor, however fast things happen.
 const REST_FACTOR: u32 = 4;
+
+/// Longest pause after a pass: where planning takes more than a quarter of this, an answer in
+/// time is worth more than the processor.
+const REST_MAX: Duration = Duration::from_millis(200);
 
 /// Pause before another try after the consensus refused.
 const RETRY: Duration = Duration::from_millis(200);
@@ -49,8 +53,7 @@ pub(super) async fn run(lead: Arc<Lead>) {
             }
             () = tokio::time::sleep_until(wake_at) => {}
         }
-        let began = Instant::now();
-        let (next_rng, outcome) = one_pass(&lead, rng).await;
+        let Passed { rng: next_rng, planning, outcome } = one_pass(&lead, rng).await;
         rng = next_rng;
         wake_at = match outcome {
             Ok(deadline) => next_wake(&lead, deadline),
@@ -59,30 +62,52 @@ pub(super) async fn run(lead: Arc<Lead>) {
                 Instant::now() + RETRY
             }
         };
-        tokio::time::sleep(lead.timers.pass_debounce.min(began.elapsed() * REST_FACTOR)).await;
+        tokio::select! {
+            () = lead.stop.cancelled() => return,
+            () = tokio::time::sleep(rest_after(planning)) => {}
+        }
     }
 }
 
-/// One pass; returns when the next is due by itself.
-async fn one_pass(lead: &Arc<Lead>, mut rng: Rng) -> (Rng, Result<Option<Timestamp>, RaftError>) {
+/// How long to rest after a pass whose planning took so long.
+fn rest_after(planning: Duration) -> Duration {
+    planning.saturating_mul(REST_FACTOR).min(REST_MAX)
+}
+
+/// What came of a pass.
+struct Passed {
+    rng: Rng,
+    /// How long the core planned; the time proposals take is no work of this node's processor.
+    planning: Duration,
+    /// When the next pass is due by itself.
+    outcome: Result<Option<Timestamp>, RaftError>,
+}
+
+/// One pass.
+async fn one_pass(lead: &Arc<Lead>, mut rng: Rng) -> Passed {
     let view = lead.consensus.local();
     let now = lead.clock.now();
     let fallback = rng.clone();
     let planned = tokio::task::spawn_blocking(move || {
+        let began = Instant::now();
         let plan = pass(&view, now, &mut rng);
+        let planning = began.elapsed();
         if !plan.is_empty() && tracing::enabled!(tracing::Level::DEBUG) {
             tracing::debug!(plan = %plan.text(&view), "pass");
         }
-        (rng, plan)
+        (rng, plan, planning)
     });
-    let (rng, plan) = match planned.await {
+    let (rng, plan, planning) = match planned.await {
         Ok(done) => done,
-        Err(error) => return (fallback, Err(RaftError::Stopped(error.to_string()))),
+        Err(error) => {
+            let outcome = Err(RaftError::Stopped(error.to_string()));
+            return Passed { rng: fallback, planning: Duration::ZERO, outcome };
+        }
     };
     let deadline = plan.next_deadline;
     // Proposed in order and all at once: the log writes them together.
     let proposals = plan.into_batches(now).into_iter().map(|batch| lead.consensus.propose(batch));
-    (rng, try_join_all(proposals).await.map(|_| deadline))
+    Passed { rng, planning, outcome: try_join_all(proposals).await.map(|_| deadline) }
 }
 
 fn next_wake(lead: &Lead, deadline: Option<Timestamp>) -> Instant {
@@ -106,5 +131,18 @@ fn matters(event: &Event) -> bool {
         }
         Event::Created(Object::Task(_)) => false,
         Event::Created(_) | Event::Removed(_) | Event::Updated { .. } => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planning_takes_a_fifth_of_the_time_unless_an_answer_is_late() {
+        let ms = Duration::from_millis;
+        assert_eq!(rest_after(ms(0)), ms(0));
+        assert_eq!(rest_after(ms(10)), ms(40));
+        assert_eq!(rest_after(ms(500)), REST_MAX);
     }
 }
