@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{TestNode, active, eventually, until};
@@ -234,6 +235,30 @@ async fn a_taken_port_is_named() {
     assert!(error.chain().contains(&addr), "{}", error.chain());
     assert_eq!(second.node.info().await.state, LocalNodeState::Inactive);
     manager.node.shutdown().await;
+}
+
+/// What the join was writing must not come after what leaving removes.
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_in_the_middle_of_a_join_leaves_nothing() {
+    let manager = TestNode::manager().await;
+    let worker = TestNode::new("worker").await;
+    let swarm = worker.dir.path().join("swarm");
+    for _ in 0..10 {
+        let (node, request) = (Arc::clone(&worker.node), manager.join_request().await);
+        let joining = tokio::spawn(async move { node.join(request).await });
+        // The membership is about to be written.
+        while !swarm.join("certificates/swarm-node.crt").exists() {
+            tokio::task::yield_now().await;
+        }
+        worker.node.leave(true).await.unwrap();
+        // Nothing may come late, either.
+        let _ = joining.await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!swarm.join("state.json").exists(), "the membership came back");
+        assert_eq!(worker.node.info().await.state, LocalNodeState::Inactive);
+    }
+    manager.node.shutdown().await;
+    worker.node.shutdown().await;
 }
 
 /// Certificates are backdated by an hour, so one that lives ten minutes is due at once.

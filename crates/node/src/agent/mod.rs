@@ -31,7 +31,9 @@ use crate::config::Timers;
 use crate::tls::Credentials;
 
 pub(crate) use managers::Managers;
-pub(crate) use renewal::{IdentityFiles, enrol, fetch_root, load_identity, save_identity};
+pub(crate) use renewal::{
+    Enrolment, IdentityFiles, enrol, fetch_root, load_identity, save_identity,
+};
 
 /// How the talk with the managers goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::{State, blocking};
 use super::{Joining, Node, Place};
-use crate::agent::{Contact, enrol, fetch_root};
+use crate::agent::{Contact, Enrolment, enrol, fetch_root};
 use crate::api::{JoinRequest, ManagerPeer};
 use crate::error::NodeError;
 use crate::tls::Credentials;
@@ -45,27 +45,24 @@ impl Node {
         let plan = plan(request).await?;
         let stop = CancellationToken::new();
         let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
-        *self.place() = Place::Joining(Joining {
-            attempt,
-            addrs: plan.addrs.clone(),
-            advertise_addr: plan.advertise_addr.clone(),
-            stop: stop.clone(),
-        });
-        drop(changing);
+        let (addrs, advertise_addr) = (plan.addrs.clone(), plan.advertise_addr.clone());
         let (done, outcome) = oneshot::channel();
-        let node = Arc::clone(self);
-        // Owned by the place: leaving cancels it.
-        tokio::spawn(async move {
-            let joined = tokio::select! {
-                () = stop.cancelled() => Err(NodeError::Stopping),
-                joined = node.attempt(plan, attempt) => joined,
-            };
-            if joined.is_err() {
-                node.give_up(attempt);
-            }
-            // Whoever asked may have been told that it takes longer.
-            drop(done.send(joined));
-        });
+        let (node, stopped) = (Arc::clone(self), stop.clone());
+        {
+            // Held, so that the attempt finds itself here however soon it ends.
+            let mut place = self.place();
+            // Owned by the place: leaving cancels it, and waits for it.
+            let task = tokio::spawn(async move {
+                let joined = node.attempt(plan, attempt, &stopped).await;
+                if joined.is_err() {
+                    node.give_up(attempt);
+                }
+                // Whoever asked may have been told that it takes longer.
+                drop(done.send(joined));
+            });
+            *place = Place::Joining(Joining { attempt, addrs, advertise_addr, stop, task });
+        }
+        drop(changing);
         match tokio::time::timeout(self.config.timers.join_timeout, outcome).await {
             Ok(Ok(joined)) => joined,
             Ok(Err(_)) => Err(NodeError::Stopping),
@@ -73,30 +70,20 @@ impl Node {
         }
     }
 
-    async fn attempt(&self, plan: Plan, attempt: u64) -> Result<(), NodeError> {
-        let Plan { addrs, token, token_text, availability, advertise_addr } = plan;
-        let timers = &self.config.timers;
-        let mut round = 0;
-        let (addr, enrolment) = 'joined: loop {
-            let mut last = NodeError::NoLeader;
-            for addr in &addrs {
-                let trying = async {
-                    let root = fetch_root(addr, &token, timers).await?;
-                    enrol(addr, root, &token_text, availability, timers).await
-                };
-                match trying.await {
-                    Ok(enrolment) => break 'joined (addr.clone(), enrolment),
-                    Err(error @ NodeError::Unreachable { .. }) => last = error,
-                    // A refusal stays one.
-                    Err(error) => return Err(error),
-                }
-            }
-            round += 1;
-            if round == ROUNDS {
-                return Err(last);
-            }
-            tokio::time::sleep(ROUND_PAUSE).await;
+    /// One attempt. Up to the first file it can be stopped at any time; from there on it goes
+    /// to its end, so that nothing is written after it was waited for.
+    async fn attempt(
+        &self,
+        plan: Plan,
+        attempt: u64,
+        stop: &CancellationToken,
+    ) -> Result<(), NodeError> {
+        let (addr, enrolment) = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(NodeError::Stopping),
+            enrolled = self.enrol_anywhere(&plan) => enrolled?,
         };
+        let advertise_addr = plan.advertise_addr;
         if enrolment.identity.name().role == NodeRole::Manager {
             return Err(NodeError::NotImplemented("joining as a manager".to_owned()));
         }
@@ -115,6 +102,33 @@ impl Node {
         let credentials = Arc::new(Credentials::new(identity, Arc::new(enrolment.root))?);
         self.start_worker(credentials, advertise_addr, Some(attempt)).await?;
         self.first_session().await
+    }
+
+    /// Gets a certificate from the first manager that answers.
+    async fn enrol_anywhere(&self, plan: &Plan) -> Result<(String, Enrolment), NodeError> {
+        let Plan { addrs, token, token_text, availability, advertise_addr: _ } = plan;
+        let timers = &self.config.timers;
+        let mut round = 0;
+        loop {
+            let mut last = NodeError::NoLeader;
+            for addr in addrs {
+                let trying = async {
+                    let root = fetch_root(addr, token, timers).await?;
+                    enrol(addr, root, token_text, *availability, timers).await
+                };
+                match trying.await {
+                    Ok(enrolment) => return Ok((addr.clone(), enrolment)),
+                    Err(error @ NodeError::Unreachable { .. }) => last = error,
+                    // A refusal stays one.
+                    Err(error) => return Err(error),
+                }
+            }
+            round += 1;
+            if round == ROUNDS {
+                return Err(last);
+            }
+            tokio::time::sleep(ROUND_PAUSE).await;
+        }
     }
 
     /// The attempt has failed; nothing is changed if the node has moved on since.

@@ -69,6 +69,8 @@ struct Joining {
     addrs: Vec<String>,
     advertise_addr: String,
     stop: CancellationToken,
+    /// Ends soon after `stop`, with everything it writes written.
+    task: JoinHandle<()>,
 }
 
 /// A working member.
@@ -201,7 +203,12 @@ impl Node {
     async fn quit(&self, place: Place) {
         match place {
             Place::Inactive | Place::Broken(_) => {}
-            Place::Joining(joining) => joining.stop.cancel(),
+            Place::Joining(joining) => {
+                joining.stop.cancel();
+                if let Err(error) = joining.task.await {
+                    tracing::error!(%error, "an attempt to join ended in disorder");
+                }
+            }
             Place::Member(member) => {
                 member.agent_stop.cancel();
                 if let Some(agent) = member.agent.lock().await.take()
