@@ -408,6 +408,40 @@ async fn logs_come_from_every_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_comes_back_goes_on_where_its_logs_ended() {
+    let manager = TestNode::manager().await;
+    let worker = TestNode::worker("worker", &manager).await;
+    let control = manager.control();
+    let web = create(&control, service("web", 2)).await;
+    until_running(&control, &web, 2).await;
+    let task = worker.machine.all()[0].clone();
+    for text in ["one", "two", "three"] {
+        worker.machine.print(&task, text);
+    }
+    let selector = LogSelector { services: vec![web], ..LogSelector::default() };
+    let follow = LogOptions { follow: true, tail: Some(2), ..LogOptions::default() };
+    let mut stream = control.logs(selector, follow).await.unwrap();
+    let mut next = async || {
+        let line = tokio::time::timeout(common::PATIENCE, stream.next()).await.unwrap();
+        line.unwrap().unwrap().data
+    };
+    assert_eq!(next().await.as_ref(), b"two\n");
+    assert_eq!(next().await.as_ref(), b"three\n");
+    worker.node.shutdown().await;
+    // While the process is away, the program is not.
+    worker.machine.print(&task, "four");
+    worker.machine.print(&task, "five");
+    worker.machine.print(&task, "six");
+    let worker = worker.restart().await;
+    assert_eq!(next().await.as_ref(), b"four\n");
+    assert_eq!(next().await.as_ref(), b"five\n");
+    assert_eq!(next().await.as_ref(), b"six\n");
+    worker.machine.print(&task, "seven");
+    assert_eq!(next().await.as_ref(), b"seven\n");
+    stop_all([manager, worker]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn logs_of_a_lost_node_are_told_to_be_missing() {
     let manager = TestNode::manager().await;
     let worker = TestNode::worker("worker", &manager).await;

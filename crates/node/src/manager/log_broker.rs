@@ -13,11 +13,12 @@ use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use shoal_cluster::Store;
-use shoal_model::SwarmNodeId;
 use shoal_model::swarm::{NodeState, Task};
+use shoal_model::{SwarmNodeId, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::api::{LogLine, LogOptions, LogSelector};
@@ -61,8 +62,32 @@ struct Subscription {
     asked: HashSet<SwarmNodeId>,
     /// Nodes that were asked and are not done.
     pending: HashSet<SwarmNodeId>,
+    /// The newest line that was handed on from each node.
+    heard: HashMap<SwarmNodeId, Heard>,
     /// Why something is missing from the answer; each reason once, [`MAX_GAPS`] at most.
     gaps: Vec<String>,
+}
+
+/// The time of the newest line that was handed on.
+type Heard = Arc<Mutex<Option<Timestamp>>>;
+
+/// Where a node's lines for a subscription go.
+pub(super) struct Reader {
+    lines: mpsc::Sender<Result<LogLine, NodeError>>,
+    heard: Heard,
+}
+
+impl Reader {
+    /// Hands a line on, as soon as it is taken; `false` when nobody reads any more.
+    pub(super) async fn send(&self, line: LogLine) -> bool {
+        let timestamp = line.timestamp;
+        let sent = self.lines.send(Ok(line)).await.is_ok();
+        if sent {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            *heard = timestamp.max(*heard);
+        }
+        sent
+    }
 }
 
 /// The lines of a subscription; dropping it ends the subscription on all nodes.
@@ -139,6 +164,7 @@ impl LogBroker {
             lines: sender,
             asked: HashSet::new(),
             pending: HashSet::new(),
+            heard: HashMap::new(),
             gaps: Vec::new(),
         };
         shared.subscriptions.insert(id.clone(), subscription);
@@ -165,7 +191,8 @@ impl LogBroker {
         }
     }
 
-    /// A node listens: the queue of its questions, what is open already included.
+    /// A node listens: the queue of its questions, what is open already included. One that comes
+    /// back is asked for what it has not said yet.
     pub(super) fn listen(&self, view: &Store, node: &SwarmNodeId) -> Listening {
         let mut shared = lock(&self.shared);
         shared.next += 1;
@@ -192,14 +219,14 @@ impl LogBroker {
 
     /// Where a node's lines for a subscription go; `None` if nobody reads them any more, or the
     /// node was never asked.
-    pub(super) fn reader(
-        &self,
-        id: &str,
-        node: &SwarmNodeId,
-    ) -> Option<mpsc::Sender<Result<LogLine, NodeError>>> {
-        let shared = lock(&self.shared);
-        let subscription = shared.subscriptions.get(id)?;
-        subscription.asked.contains(node).then(|| subscription.lines.clone())
+    pub(super) fn reader(&self, id: &str, node: &SwarmNodeId) -> Option<Reader> {
+        let mut shared = lock(&self.shared);
+        let subscription = shared.subscriptions.get_mut(id)?;
+        if !subscription.asked.contains(node) {
+            return None;
+        }
+        let heard = Arc::clone(subscription.heard.entry(node.clone()).or_default());
+        Some(Reader { lines: subscription.lines.clone(), heard })
     }
 
     /// A node is done with a subscription; `gap` says why not everything came.
@@ -217,6 +244,18 @@ impl Subscription {
         self.selector.services.contains(&task.service_id)
             || self.selector.tasks.contains(&task.id)
             || task.node_id.as_ref().is_some_and(|node| self.selector.nodes.contains(node))
+    }
+
+    /// The question for a node: all of it, or what follows the newest line that came from there.
+    fn question_for(&self, node: &SwarmNodeId) -> wire::SubscriptionMessage {
+        let mut message = self.message.clone();
+        let heard = self.heard.get(node);
+        let heard = heard.and_then(|heard| *heard.lock().unwrap_or_else(PoisonError::into_inner));
+        if let (Some(options), Some(heard)) = (&mut message.options, heard) {
+            options.tail = 0;
+            options.since = Some(convert::timestamp_to_wire(heard + Duration::from_nanos(1)));
+        }
+        message
     }
 
     /// Notes why something is missing.
@@ -241,7 +280,7 @@ impl Shared {
         }
         let sent = match self.listeners.get(node) {
             Some(listener) if !down => {
-                listener.questions.try_send(subscription.message.clone()).is_ok()
+                listener.questions.try_send(subscription.question_for(node)).is_ok()
             }
             _ => false,
         };

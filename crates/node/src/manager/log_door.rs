@@ -81,13 +81,12 @@ impl Service {
         message: wire::PublishLogsMessage,
     ) -> Result<(), Status> {
         let wire::PublishLogsMessage { subscription_id, messages, close: _ } = message;
-        let lines = self.0.broker.reader(&subscription_id, node);
-        let Some(lines) = lines else {
+        let Some(reader) = self.0.broker.reader(&subscription_id, node) else {
             return Err(Status::not_found("unknown log subscription"));
         };
         for message in messages {
             let Some(line) = line_from_wire(node, message)? else { continue };
-            if lines.send(Ok(line)).await.is_err() {
+            if !reader.send(line).await {
                 return Err(Status::not_found("log subscription has ended"));
             }
         }

@@ -322,9 +322,12 @@ impl Executor for Machine {
     ) -> Result<(), ExecutorError> {
         let gone = || ExecutorError::Fatal("no such container".to_owned());
         let mut life = self.life(task).ok_or_else(gone)?;
-        let wanted = |line: &&LogLine| match line.stream {
-            LogStream::Stdout => options.stdout,
-            LogStream::Stderr => options.stderr,
+        let wanted = |line: &&LogLine| {
+            let stream = match line.stream {
+                LogStream::Stdout => options.stdout,
+                LogStream::Stderr => options.stderr,
+            };
+            stream && options.since.is_none_or(|since| line.timestamp >= since)
         };
         let mut next = None;
         loop {
