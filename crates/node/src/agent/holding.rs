@@ -138,9 +138,9 @@ impl<E> Holding<E> {
         }
     }
 
-    /// The tasks held now.
-    pub(super) fn tasks(&self) -> Vec<Arc<Task>> {
-        self.state().held.tasks().cloned().collect()
+    /// The tasks held now that somebody wants.
+    pub(super) fn tasks(&self, wanted: impl Fn(&Task) -> bool) -> Vec<Arc<Task>> {
+        self.state().held.tasks().filter(|task| wanted(task)).cloned().collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sends the logs of this node's tasks to whoever subscribed to them at the manager.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use shoal_cluster::agent::{
@@ -139,18 +139,21 @@ impl<E: Executor> Answer<E> {
     /// Reads the logs of all tasks that match; a follower goes on with those that come later.
     async fn read(&self, lines: mpsc::Sender<wire::LogMessage>) {
         let mut readers: JoinSet<()> = JoinSet::new();
-        let mut seen: std::collections::HashSet<TaskId> = std::collections::HashSet::new();
+        let mut seen: HashSet<TaskId> = HashSet::new();
         let mut options = self.options.clone();
         loop {
-            for task in self.holding.tasks() {
-                if !self.wants(&task) || !self.has_log(&task) || !seen.insert(task.id.clone()) {
+            while readers.try_join_next().is_some() {}
+            let tasks = self.holding.tasks(|task| self.wants(task));
+            forget_gone(&mut seen, &tasks);
+            for task in &tasks {
+                if !self.has_log(task) || !seen.insert(task.id.clone()) {
                     continue;
                 }
-                let sink = Sink { lines: lines.clone(), context: self.context(&task) };
+                let sink = Sink { lines: lines.clone(), context: self.context(task) };
                 let holding = Arc::clone(&self.holding);
                 readers.spawn(read_one(holding, task.id.clone(), options.clone(), sink));
             }
-            if !self.goes_on(&seen) {
+            if !self.goes_on(&tasks, &seen) {
                 break;
             }
             // Of a task that begins later, every line is new.
@@ -164,14 +167,10 @@ impl<E: Executor> Answer<E> {
     }
 
     /// Whether tasks may still come that the subscription wants.
-    fn goes_on(&self, seen: &std::collections::HashSet<TaskId>) -> bool {
+    fn goes_on(&self, tasks: &[Arc<Task>], seen: &HashSet<TaskId>) -> bool {
         let open_ended =
             !self.selector.service_ids.is_empty() || !self.selector.node_ids.is_empty();
-        let missing = self
-            .holding
-            .tasks()
-            .iter()
-            .any(|task| self.wants(task) && !seen.contains(&task.id) && !self.ended(task));
+        let missing = tasks.iter().any(|task| !seen.contains(&task.id) && !self.ended(task));
         self.options.follow && (open_ended || missing)
     }
 
@@ -198,6 +197,12 @@ impl<E: Executor> Answer<E> {
             task_id: task.id.to_string(),
         }
     }
+}
+
+/// Forgets the tasks this node no longer holds: a follower may stay for weeks.
+fn forget_gone(seen: &mut HashSet<TaskId>, tasks: &[Arc<Task>]) {
+    let held: HashSet<&TaskId> = tasks.iter().map(|task| &task.id).collect();
+    seen.retain(|id| held.contains(id));
 }
 
 async fn read_one<E: Executor>(
