@@ -203,11 +203,10 @@ impl IdentityFiles {
     }
 }
 
-/// Keeps an identity. The certificate is written first: a crash in between leaves a pair that
-/// does not fit, which loading notices, and the backup of the key is still there. Blocking.
+/// Keeps an identity. Key and certificate are written together into a file of their own first,
+/// which goes last: after a crash in between, loading takes that one. Blocking.
 pub(crate) fn save_identity(dir: &Path, identity: &Identity) -> Result<(), NodeError> {
     let IdentityFiles { certificate, key, root: _ } = IdentityFiles::below(dir);
-    // Both in one file of their own first, so that a crash between the two renames is repaired.
     let mut both = identity.key_pem().to_vec();
     both.extend_from_slice(identity.certificate_pem());
     let pair = key.with_extension("pair");

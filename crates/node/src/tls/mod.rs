@@ -1,7 +1,7 @@
 //! TLS between nodes: what each side shows, demands and verifies.
 //!
 //! A server shows its node certificate and verifies a client's if one is shown; the calls
-//! decide who may do what ([`crate::manager::authorize`]). A client goes through three stages:
+//! decide who may do what (the manager's `gate`). A client goes through three stages:
 //! fetch the root without trust, verify as `swarm-ca` without a certificate of its own, then
 //! speak as itself to a `swarm-manager`.
 
