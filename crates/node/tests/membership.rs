@@ -10,7 +10,8 @@ use std::time::Duration;
 use common::{TestNode, active, eventually, until};
 use shoal_cluster::Command;
 use shoal_model::swarm::{Availability, CaConfig, NodeRole, NodeState};
-use shoal_model::{Classify, Kind};
+use shoal_model::{Classify, Kind, Timestamp};
+use shoal_node::pki::{Identity, PendingKey, RootCa};
 use shoal_node::{JoinRequest, LocalNodeState, NodeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -259,6 +260,42 @@ async fn leaving_in_the_middle_of_a_join_leaves_nothing() {
     }
     manager.node.shutdown().await;
     worker.node.shutdown().await;
+}
+
+/// A certificate of a node that was away for too long.
+fn let_expire(root: &RootCa, node: &TestNode) {
+    let file = |name: &str| node.dir.path().join("swarm/certificates").join(name);
+    let certificate = std::fs::read(file("swarm-node.crt")).unwrap();
+    let key = std::fs::read(file("swarm-node.key")).unwrap();
+    let current = Identity::from_pem(&certificate, &key).unwrap();
+    let pending = PendingKey::generate().unwrap();
+    let then = Timestamp::from_seconds(1_000_000_000);
+    let issued =
+        root.issue(pending.csr_pem(), current.name(), then, Duration::from_secs(3600)).unwrap();
+    let expired = pending.complete(&issued).unwrap();
+    std::fs::write(file("swarm-node.crt"), expired.certificate_pem()).unwrap();
+    std::fs::write(file("swarm-node.key"), expired.key_pem()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_manager_helps_itself_and_an_expired_worker_is_told_what_to_do() {
+    let manager = TestNode::manager().await;
+    let worker = TestNode::worker("worker", &manager).await;
+    let stored = manager.node.info().await.cluster.unwrap().root_ca;
+    let root = RootCa::from_pem(stored.certificate_pem.as_bytes(), Some(&stored.key_pem)).unwrap();
+    let_expire(&root, &manager);
+    let_expire(&root, &worker);
+    let (manager, worker) = (manager.restart().await, worker.restart().await);
+    active(&manager).await;
+    eventually("the worker is told", async || {
+        worker.node.info().await.error.ends_with("let it leave the swarm and join it again")
+    })
+    .await;
+    worker.node.leave(false).await.unwrap();
+    worker.node.join(manager.join_request().await).await.unwrap();
+    active(&worker).await;
+    worker.node.shutdown().await;
+    manager.node.shutdown().await;
 }
 
 /// Certificates are backdated by an hour, so one that lives ten minutes is due at once.

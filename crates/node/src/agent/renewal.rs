@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use shoal_cluster::Rng;
 use shoal_cluster::ca::{JoinToken, renewal_time};
+use shoal_model::Timestamp;
 use shoal_model::swarm::{Availability, NodeRole};
 use tonic::transport::Channel;
 
 use super::Agent;
+use crate::clock::Clock;
 use crate::config::Timers;
 use crate::error::NodeError;
 use crate::files;
@@ -18,6 +20,10 @@ use crate::tls::{Stage, channel};
 use crate::wire;
 use crate::wire::c_a_client::CAClient;
 use crate::wire::node_c_a_client::NodeCAClient;
+
+/// Longest sleep before the time is looked at again: sleeps stand still while the machine is
+/// suspended, and the life of a certificate does not.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
 
 /// A root certificate and a node's first certificate.
 pub(crate) struct Enrolment {
@@ -139,10 +145,10 @@ pub(super) async fn keep_fresh(agent: &Agent) {
     loop {
         let (not_before, not_after) = agent.credentials.current().identity.validity();
         let now = agent.clock.now();
-        let wait = renewal_time(not_before, not_after, now, &mut rng).since(now);
+        let due = renewal_time(not_before, not_after, now, &mut rng);
         tokio::select! {
             () = agent.stop.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
+            () = until(due, &agent.clock) => {}
             () = agent.renew.notified() => {}
         }
         let renewed = tokio::select! {
@@ -162,7 +168,36 @@ pub(super) async fn keep_fresh(agent: &Agent) {
     }
 }
 
+/// Returns when the system's clock shows this time.
+async fn until(due: Timestamp, clock: &Clock) {
+    while let Some(nap) = nap(due, clock.now()) {
+        tokio::time::sleep(nap).await;
+    }
+}
+
+/// How long to sleep before the time is looked at again; `None` when it has come.
+fn nap(due: Timestamp, now: Timestamp) -> Option<Duration> {
+    (due > now).then(|| due.since(now).min(LOOK_AGAIN))
+}
+
+/// What to do about a certificate that has expired; `None` while it is valid. With an expired
+/// one nobody speaks to this node any more, and it cannot ask for the next.
+pub(super) fn expired(agent: &Agent) -> Option<String> {
+    let current = agent.credentials.current();
+    let identity = &current.identity;
+    let (_, end) = identity.validity();
+    let remedy = match identity.name().role {
+        NodeRole::Worker => "let it leave the swarm and join it again",
+        NodeRole::Manager => "restart the daemon, which issues the next",
+    };
+    let text = || format!("the node's certificate has expired on {end}: {remedy}");
+    identity.expired(agent.clock.now()).then(text)
+}
+
 async fn renew(agent: &Agent, rng: &mut Rng) -> Result<(), NodeError> {
+    if let Some(why) = expired(agent) {
+        return Err(NodeError::Invalid(why));
+    }
     let addr = agent.managers.pick(rng).ok_or(NodeError::NoLeader)?;
     let before = agent.credentials.current();
     let stage = Stage::Member(Arc::clone(&agent.credentials));
@@ -227,5 +262,20 @@ pub(crate) fn load_identity(dir: &Path) -> Result<Option<Identity>, NodeError> {
     match (files::read(&certificate)?, files::read(&key)?) {
         (Some(certificate), Some(key)) => Ok(Some(Identity::from_pem(&certificate, &key)?)),
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_looked_at_again_before_it_is_due() {
+        let now = Timestamp::from_seconds(1_000_000);
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert_eq!(nap(now + day, now), Some(LOOK_AGAIN));
+        assert_eq!(nap(now + Duration::from_secs(5), now), Some(Duration::from_secs(5)));
+        // The machine slept beyond it.
+        assert_eq!(nap(now, now + day), None);
     }
 }

@@ -18,7 +18,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use super::publisher::Publisher;
-use super::renewal::causes;
+use super::renewal::{causes, expired};
 use super::worker::{Incoming, Worker};
 use super::{Agent, Contact};
 use crate::api::ManagerPeer;
@@ -91,6 +91,9 @@ async fn session<E: Executor>(
     rng: &mut Rng,
     connected: &mut bool,
 ) -> Ended {
+    if let Some(why) = expired(agent) {
+        return Ended::Here(why);
+    }
     let Some(addr) = agent.managers.pick(rng) else {
         return Ended::Here("no manager is known".to_owned());
     };

@@ -1,16 +1,17 @@
 //! Taking up a membership after a restart.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shoal_model::Classify;
 
 use super::init::bind;
 use super::state::{ManagerState, State, blocking};
 use super::{Node, Place};
-use crate::agent::{Managers, load_identity};
+use crate::agent::{Managers, load_identity, save_identity};
 use crate::error::NodeError;
 use crate::files;
-use crate::pki::{Identity, RootCa};
+use crate::pki::{Identity, PendingKey, RootCa};
 use crate::raft::RaftConsensus;
 use crate::tls::Credentials;
 
@@ -52,10 +53,31 @@ impl Node {
                 let stored = &cluster.root_ca;
                 let key = Some(stored.key_pem.as_str()).filter(|key| !key.is_empty());
                 let root = Arc::new(RootCa::from_pem(stored.certificate_pem.as_bytes(), key)?);
+                let lifetime = cluster.spec.ca.node_cert_expiry;
+                let identity = match identity.expired(self.clock.now()) {
+                    true => self.reissue(&identity, &root, lifetime).await?,
+                    false => identity,
+                };
                 let credentials = Arc::new(Credentials::new(identity, root)?);
                 self.start_manager(consensus, credentials, node_id, advertise_addr, listener).await
             }
         }
+    }
+
+    /// A manager was away for so long that its certificate has expired. Nobody would renew it,
+    /// but it has the root's key.
+    async fn reissue(
+        &self,
+        old: &Identity,
+        root: &RootCa,
+        lifetime: Duration,
+    ) -> Result<Identity, NodeError> {
+        let pending = PendingKey::generate()?;
+        let issued = root.issue(pending.csr_pem(), old.name(), self.clock.now(), lifetime)?;
+        let identity = pending.complete(&issued)?;
+        tracing::info!("the node's certificate had expired and was issued anew");
+        let dir = self.config.root.clone();
+        blocking(move || save_identity(&dir, &identity).map(|()| identity)).await
     }
 
     async fn load(&self) -> Result<(Identity, Vec<u8>), NodeError> {
