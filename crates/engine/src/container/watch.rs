@@ -62,6 +62,6 @@ mod tests {
         sender.send_modify(|state| state.phase = Phase::Exited);
         assert!(watch.until(is(ContainerStatus::Exited)).await.is_some());
         sender.send_modify(|state| state.removed = true);
-        assert_eq!(watch.until(|_| true).await, None);
+        assert!(watch.until(|_| true).await.is_none());
     }
 }
