@@ -20,7 +20,7 @@ pub(super) fn decide(
     let service = Service {
         id: id.clone(),
         meta: Default::default(),
-        endpoint: endpoint(&spec),
+        endpoint: spec.endpoint.clone().map(Endpoint::from),
         spec,
         spec_version: Version(1),
         previous_spec: None,
@@ -31,10 +31,4 @@ pub(super) fn decide(
         changes: vec![Change::CreateService(Box::new(service))],
         outcome: Outcome::Service(id),
     })
-}
-
-/// The endpoint of a service: host ports need nobody to choose them.
-pub(super) fn endpoint(spec: &ServiceSpec) -> Option<Endpoint> {
-    let spec = spec.endpoint.clone()?;
-    Some(Endpoint { ports: spec.ports.clone(), spec, virtual_ips: Vec::new() })
 }

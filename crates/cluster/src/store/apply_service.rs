@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shoal_model::swarm::{Service, Shared, UpdateStatus, Version};
+use shoal_model::swarm::{Endpoint, Service, Shared, UpdateStatus, Version};
 use shoal_model::{ServiceId, Timestamp};
 
 use super::apply::{in_sequence, not_found};
@@ -77,6 +77,7 @@ impl Store {
     ) -> Option<Event> {
         let mut new = self.service_of_spec(id, spec_version)?;
         new.spec = new.previous_spec.take()?;
+        new.endpoint = new.spec.endpoint.clone().map(Endpoint::from);
         // A version names one spec for ever: this is a new one, even though an older one said
         // the same.
         new.spec_version = Version(spec_version.0 + 1);

@@ -102,6 +102,13 @@ pub struct Endpoint {
     pub virtual_ips: Vec<VirtualIp>,
 }
 
+impl From<EndpointSpec> for Endpoint {
+    /// The endpoint as it was asked for: host ports need nobody to choose them.
+    fn from(spec: EndpointSpec) -> Self {
+        Self { ports: spec.ports.clone(), spec, virtual_ips: Vec::new() }
+    }
+}
+
 /// A service's address in one network.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct VirtualIp {

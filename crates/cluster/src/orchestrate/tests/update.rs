@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use shoal_model::swarm::{
-    FailureAction, RestartCondition, RestartPolicy, ServiceSpec, Shared, Task, TaskState,
-    UpdateConfig, UpdateOrder, UpdateState,
+    Endpoint, EndpointSpec, FailureAction, PortConfig, PublishMode, RestartCondition,
+    RestartPolicy, ServiceSpec, Shared, Task, TaskState, UpdateConfig, UpdateOrder, UpdateState,
 };
 
 use crate::Command;
@@ -156,6 +156,43 @@ fn a_failure_rolls_back() {
     assert_eq!(count_new(&scene), 0);
     assert_eq!(scene.spread("web"), [4]);
     assert_eq!(scene.store.find_service("web").unwrap().spec.task.container.image, "image:1");
+}
+
+#[test]
+fn a_roll_back_returns_to_the_ports_before() {
+    let port = |published_port| EndpointSpec {
+        ports: vec![PortConfig {
+            target_port: 80,
+            published_port,
+            publish_mode: PublishMode::Host,
+            ..PortConfig::default()
+        }],
+        ..EndpointSpec::default()
+    };
+    let config =
+        UpdateConfig { failure_action: FailureAction::Rollback, ..UpdateConfig::default() };
+    let mut scene = Scene::new(&["n1"]);
+    scene.create(ServiceSpec {
+        update: Some(config),
+        endpoint: Some(port(8080)),
+        ..spec("web", 1)
+    });
+    scene.settle();
+    scene.update("web", |spec| {
+        Shared::make_mut(&mut spec.task).container.image = "image:2".into();
+        spec.endpoint = Some(port(9090));
+    });
+    scene.settle_until_new_runs();
+    scene.ends("web.1", TaskState::Failed);
+    for _ in 0..5 {
+        scene.settle();
+        scene.after(5);
+    }
+    assert_eq!(scene.update_status("web"), "rollback_completed: rollback completed");
+    let published = |endpoint: Option<&Endpoint>| endpoint.map(|e| e.ports[0].published_port);
+    assert_eq!(published(scene.wanted("web.1").endpoint.as_ref()), Some(8080));
+    let service = scene.store.find_service("web").unwrap();
+    assert_eq!(published(service.endpoint.as_ref()), Some(8080));
 }
 
 #[test]
