@@ -16,12 +16,18 @@ pub(super) fn run(work: &mut Work<'_>, service: &Service, slot: &Slot) {
     }
     let Some(limit) = history_limit(work, service) else { return };
     let mut surplus = kept.len().saturating_sub(limit);
+    // The task that stands for its place though it ended is no history: without it the place
+    // would be open, and filled again.
+    let standing = match slot.iter().any(|task| task.is_wanted()) {
+        true => None,
+        false => slot.last().map(|task| &task.id),
+    };
     // The oldest go first; what still runs, or may, is not history.
     for task in kept.into_iter().filter(|task| is_history(task)) {
         if surplus == 0 {
             break;
         }
-        if !counts_in_update(service, task) {
+        if standing != Some(&task.id) && !counts_in_update(service, task) {
             work.forget(&task.id, Cause::HistoryFull);
             surplus -= 1;
         }

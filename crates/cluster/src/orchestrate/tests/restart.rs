@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use shoal_model::swarm::{RestartCondition, RestartPolicy, ServiceSpec, Shared, TaskState};
+use shoal_model::swarm::{
+    Cluster, RestartCondition, RestartPolicy, ServiceSpec, Shared, TaskState,
+};
 
+use crate::Change;
 use crate::test_cluster::spec;
 use crate::test_scene::Scene;
 
@@ -163,6 +166,25 @@ fn the_history_is_limited() {
     assert_eq!((scene.tasks().len(), ended), (5, 4), "five tasks per place, SwarmKit's limit");
     let oldest = scene.store.tasks().map(|task| task.meta.created_at).min().unwrap();
     assert_eq!(oldest, crate::test_cluster::at(16), "the youngest are kept");
+}
+
+#[test]
+fn without_history_a_task_that_ended_for_good_is_not_made_again() {
+    for condition in [RestartCondition::None, RestartCondition::OnFailure] {
+        let mut scene = Scene::new(&["n1"]);
+        let mut cluster = Cluster::clone(scene.store.cluster().unwrap());
+        cluster.spec.orchestration.task_history_limit = 0;
+        scene.apply(vec![Change::UpdateCluster(Box::new(cluster))]);
+        scene.create(with_policy(RestartPolicy { condition, ..Default::default() }));
+        scene.settle();
+        scene.ends("web.1", TaskState::Complete);
+        scene.settle();
+        assert_eq!(scene.tasks(), ["web.1@n1 complete to shutdown"]);
+        // What follows it leaves no history.
+        scene.set_image("web", "image:2");
+        scene.settle();
+        assert_eq!(scene.tasks(), ["web.1@n1 running"]);
+    }
 }
 
 #[test]
