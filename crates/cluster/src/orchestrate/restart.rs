@@ -57,11 +57,15 @@ enum Reason {
 
 /// Why the task cannot stay as it is, if so.
 fn reason(work: &Work<'_>, service: &Service, task: &Task) -> Option<Reason> {
-    if task.status.state.is_terminal() {
+    // A task given up with its node is terminal, too, but did not end.
+    if task.status.state.is_terminal() && task.status.state != TaskState::Orphaned {
         return Some(Reason::Ended);
     }
     let id = task.node_id.as_ref()?;
     let Some(node) = work.view().node(id) else { return Some(Reason::Moved(Cause::NodeGone)) };
+    if task.status.state == TaskState::Orphaned {
+        return Some(Reason::Moved(Cause::Orphaned));
+    }
     if node.repels_tasks() {
         let down = node.status.state == shoal_model::swarm::NodeState::Down;
         return Some(Reason::Moved(if down { Cause::NodeDown } else { Cause::NodeDrained }));

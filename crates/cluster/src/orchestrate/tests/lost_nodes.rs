@@ -156,6 +156,30 @@ fn removing_a_node_moves_its_tasks_and_ends_its_history() {
 }
 
 #[test]
+fn tasks_of_a_removed_node_are_moved_and_not_restarted() {
+    let mut scene = Scene::new(&["n1", "n2"]);
+    let mut spec = spec("web", 2);
+    Shared::make_mut(&mut spec.task).restart = Some(RestartPolicy {
+        delay: Some(std::time::Duration::from_secs(600)),
+        max_attempts: 1,
+        ..RestartPolicy::default()
+    });
+    scene.create(spec);
+    scene.settle();
+    scene.command(Command::RemoveNode { node: node_id("n1"), force: true }).unwrap();
+    scene.settle();
+    let running = scene.tasks().iter().filter(|line| line.ends_with("@n2 running")).count();
+    assert_eq!(running, 2, "at once: {:?}", scene.tasks());
+    for place in ["web.1", "web.2"] {
+        scene.ends(place, TaskState::Failed);
+    }
+    scene.settle();
+    scene.after(600);
+    scene.settle();
+    assert_eq!(scene.spread("web"), [2], "the attempt is still there");
+}
+
+#[test]
 fn what_a_lost_node_ran_is_given_up_after_a_day() {
     let mut scene = Scene::new(&["n1"]);
     let id = scene.create(spec("web", 1));
