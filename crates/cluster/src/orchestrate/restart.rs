@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use shoal_model::Timestamp;
-use shoal_model::swarm::{RestartCondition, RestartPolicy, Service, Task, TaskOrigin, TaskState};
+use shoal_model::swarm::{
+    Availability, RestartCondition, RestartPolicy, Service, Task, TaskOrigin, TaskState,
+};
 
 use super::{
     dirty::is_dirty,
@@ -17,6 +19,7 @@ use super::{
 use crate::{
     constraint,
     plan::{Cause, Work},
+    store::Store,
 };
 
 /// Ends what ended or must leave its node, and makes what follows.
@@ -30,7 +33,7 @@ pub(super) fn run(work: &mut Work<'_>, service: &Service, key: &SlotKey, slot: &
             work.wake_at(time);
             continue;
         }
-        let follows = follows(task, slot, work.now);
+        let follows = follows(task, slot, work.now) && !belongs_to_a_paused_node(work.view(), key);
         let cause = match (&reason, follows) {
             (Reason::Ended, true) => Cause::Restarted,
             (Reason::Ended, false) => Cause::Ended,
@@ -73,6 +76,13 @@ fn reason(work: &Work<'_>, service: &Service, task: &Task) -> Option<Reason> {
     // Tasks of an older spec are the updater's business.
     (!constraint::all_met(&task.spec, node) && !is_dirty(work.view(), service, task))
         .then_some(Reason::Moved(Cause::ConstraintsBroken))
+}
+
+/// What ended on a node of its own follows when the node takes tasks again: then its place is
+/// open.
+fn belongs_to_a_paused_node(view: &Store, key: &SlotKey) -> bool {
+    let SlotKey::Node(id) = key else { return false };
+    view.node(id).is_some_and(|node| node.spec.availability == Availability::Pause)
 }
 
 /// A task of a global service never moves: it belongs to its node.

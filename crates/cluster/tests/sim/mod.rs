@@ -144,6 +144,15 @@ impl World {
             agent.cut_until(self.now);
         }
         self.activate_all_nodes();
+        self.rest();
+        // A node that is paused goes on as it is, and holds up nothing.
+        self.update_past_a_paused_node();
+        self.rest();
+        self.activate_all_nodes();
+        self.rest();
+    }
+
+    fn rest(&mut self) {
         let mut reason = String::new();
         for _ in 0..HEAL_STEPS {
             self.tick();

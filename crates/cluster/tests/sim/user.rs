@@ -115,6 +115,27 @@ impl World {
         }
     }
 
+    /// Pauses a node, and updates every global service.
+    pub(super) fn update_past_a_paused_node(&mut self) {
+        let nodes: Vec<_> = self.manager.store.nodes().cloned().collect();
+        let node = &nodes[self.rng.below(nodes.len() as u64) as usize];
+        let pause = set_availability(node, Availability::Pause);
+        self.manager.command(pause, self.now).unwrap();
+        let services: Vec<_> = self.manager.store.services().cloned().collect();
+        for service in services.iter().filter(|service| service.spec.mode == ServiceMode::Global) {
+            let mut spec = service.spec.clone();
+            Shared::make_mut(&mut spec.task).container.image = "image:paused".to_owned();
+            spec.update = Some(self.update_config());
+            let update = Command::UpdateService {
+                service: service.id.clone(),
+                version: service.meta.version,
+                spec: Box::new(spec),
+                registry_auth_from: Default::default(),
+            };
+            self.manager.command(update, self.now).unwrap();
+        }
+    }
+
     pub(super) fn activate_all_nodes(&mut self) {
         let nodes: Vec<_> = self.manager.store.nodes().cloned().collect();
         for node in nodes {

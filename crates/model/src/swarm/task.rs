@@ -71,6 +71,11 @@ impl Task {
         self.desired_state <= TaskState::Running
     }
 
+    /// Whether its node was chosen and told of it.
+    pub fn is_placed(&self) -> bool {
+        self.status.state >= TaskState::Assigned
+    }
+
     /// Whether it may hold a container, ports or memory on its node.
     pub fn holds_resources(&self) -> bool {
         self.node_id.is_some() && self.status.state <= TaskState::Running

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use shoal_model::swarm::{FailureAction, Service, Task, TaskOrigin, UpdateConfig};
+use shoal_model::swarm::{Availability, FailureAction, Service, Task, TaskOrigin, UpdateConfig};
 use shoal_model::{TaskId, Timestamp};
 
 use super::super::dirty::is_dirty;
@@ -25,6 +25,7 @@ impl Made {
                 task.origin == TaskOrigin::Update
                     && (task.is_wanted() || task.ended_by_itself())
                     && !is_dirty(view, service, task)
+                    && !waits_for_a_paused_node(view, task)
             });
         }
         slots.retain(|_, slot| !slot.is_empty());
@@ -86,6 +87,13 @@ impl Made {
         }
         Some(until)
     }
+}
+
+/// Whether the task waits for its node to take tasks again, which may be never: no update holds
+/// a lane for it.
+fn waits_for_a_paused_node(view: &Store, task: &Task) -> bool {
+    let node = task.node_id.as_ref().and_then(|id| view.node(id));
+    !task.is_placed() && node.is_some_and(|node| node.spec.availability == Availability::Pause)
 }
 
 /// When the task ran for the first time, or ended without ever running.

@@ -64,6 +64,7 @@ pub(super) fn run(
     let stale: Vec<&SlotKey> = filled
         .iter()
         .filter(|(_, slot)| slot.len() > 1 || slot.iter().any(|t| is_dirty(&view, service, t)))
+        .filter(|(key, slot)| may_go_on(&view, service, key, slot))
         .map(|(key, _)| key)
         .collect();
     let in_progress = in_progress(service);
@@ -82,6 +83,15 @@ pub(super) fn run(
         complete(work, service, &made);
     }
     After::GoOn
+}
+
+/// Whether the place can be worked on now. A node that takes no tasks (paused, or not heard of
+/// since the leader changed) keeps the one it has until it does; only a new one that is there
+/// already takes over.
+fn may_go_on(view: &Store, service: &Service, key: &SlotKey, slot: &Slot) -> bool {
+    let SlotKey::Node(id) = key else { return true };
+    view.node(id).is_some_and(|node| node.takes_tasks())
+        || successor(view, service, slot).is_some_and(|task| task.is_placed())
 }
 
 /// Works on as many stale places as may be worked on at a time; those that do
