@@ -15,6 +15,7 @@ use super::{
     dirty::is_dirty,
     new_task::new_task,
     slot::{Slot, SlotKey},
+    update,
 };
 use crate::{
     constraint,
@@ -99,6 +100,8 @@ fn successor(
 ) -> Task {
     let origin = match reason {
         Reason::Ended => TaskOrigin::Restart,
+        // The update still has to see it run.
+        Reason::Moved(_) if made_by_this_update(work.view(), service, ended) => TaskOrigin::Update,
         Reason::Moved(_) => TaskOrigin::Move,
     };
     let mut next = new_task(work, service, key, origin, TaskState::Ready);
@@ -109,6 +112,13 @@ fn successor(
         next.start_after = Some(work.now + delay);
     }
     next
+}
+
+/// Whether the update that goes on now counts on the task.
+fn made_by_this_update(view: &Store, service: &Service, task: &Task) -> bool {
+    update::in_progress(service)
+        && task.origin == TaskOrigin::Update
+        && !is_dirty(view, service, task)
 }
 
 /// Whether the restart policy wants another task after this one.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use shoal_model::swarm::{
-    Endpoint, EndpointSpec, FailureAction, PortConfig, PublishMode, RestartCondition,
-    RestartPolicy, ServiceSpec, Shared, Task, TaskState, UpdateConfig, UpdateOrder, UpdateState,
+    Availability, Endpoint, EndpointSpec, FailureAction, PortConfig, PublishMode, RestartCondition,
+    RestartPolicy, ServiceSpec, Shared, Task, TaskOrigin, TaskState, UpdateConfig, UpdateOrder,
+    UpdateState,
 };
 
 use crate::Command;
@@ -193,6 +194,36 @@ fn a_roll_back_returns_to_the_ports_before() {
     assert_eq!(published(scene.wanted("web.1").endpoint.as_ref()), Some(8080));
     let service = scene.store.find_service("web").unwrap();
     assert_eq!(published(service.endpoint.as_ref()), Some(8080));
+}
+
+#[test]
+fn an_update_waits_for_a_new_task_that_was_moved_before_it_ran() {
+    let config =
+        UpdateConfig { failure_action: FailureAction::Rollback, ..UpdateConfig::default() };
+    let mut scene = Scene::new(&["n1", "n2"]);
+    scene.create(ServiceSpec { update: Some(config), ..spec("web", 1) });
+    scene.settle();
+    scene.set_image("web", "image:2");
+    scene.pass();
+    let node = scene.wanted("web.1").node_id.clone().unwrap();
+    let node = scene.store.node(&node).unwrap().hostname().to_owned();
+    scene.drain(&node);
+    scene.pass();
+    assert_eq!(scene.update_status("web"), "updating: update in progress");
+    scene.settle_until_new_runs();
+    scene.ends("web.1", TaskState::Failed);
+    for _ in 0..5 {
+        scene.settle();
+        scene.after(5);
+    }
+    assert_eq!(scene.update_status("web"), "rollback_completed: rollback completed");
+    // Of no update any more, once it is over.
+    scene.edit_node(&node, |node| node.spec.availability = Availability::Active);
+    let node = scene.wanted("web.1").node_id.clone().unwrap();
+    let node = scene.store.node(&node).unwrap().hostname().to_owned();
+    scene.drain(&node);
+    scene.settle();
+    assert_eq!(scene.wanted("web.1").origin, TaskOrigin::Move);
 }
 
 #[test]
