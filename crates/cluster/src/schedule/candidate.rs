@@ -107,7 +107,7 @@ pub(super) fn recent_failures(view: &Store, group: &Group, now: Timestamp) -> Fa
     let mut failures = Failures::default();
     for task in view.tasks_of_service(&group.service) {
         let failed = matches!(task.status.state, TaskState::Failed | TaskState::Rejected);
-        let recent = now.since(task.status.timestamp) < FAILURE_MEMORY;
+        let recent = now.since(task.status.seen_at()) < FAILURE_MEMORY;
         if failed
             && recent
             && task.spec_version == group.sample().spec_version

@@ -137,6 +137,12 @@ impl TaskStatus {
             applied_at: None,
         }
     }
+
+    /// When it was seen, by the leader's clock once the leader took the report: a node's own may
+    /// be anywhere.
+    pub fn seen_at(&self) -> Timestamp {
+        self.applied_at.unwrap_or(self.timestamp)
+    }
 }
 
 /// A task's container.

@@ -47,7 +47,7 @@ impl Made {
             .filter(current)
             .filter(|task| failed_early(task, &config))
             .collect();
-        failed.sort_by_key(|task| (ended_at(task), task.id.clone()));
+        failed.sort_by_key(|task| (task.status.seen_at(), task.id.clone()));
         let newest = failed.last()?;
         let mut places: BTreeSet<&SlotKey> = stale.iter().copied().collect();
         places.extend(
@@ -98,15 +98,13 @@ fn waits_for_a_paused_node(view: &Store, task: &Task) -> bool {
 
 /// When the task ran for the first time, or ended without ever running.
 fn reached_at(task: &Task) -> Option<Timestamp> {
-    task.started_at.or_else(|| task.status.state.is_terminal().then(|| ended_at(task)))
-}
-
-fn ended_at(task: &Task) -> Timestamp {
-    task.status.applied_at.unwrap_or(task.status.timestamp)
+    task.started_at.or_else(|| task.status.state.is_terminal().then(|| task.status.seen_at()))
 }
 
 /// Whether the task ended before it had run through the monitor period.
 fn failed_early(task: &Task, config: &UpdateConfig) -> bool {
     task.ended_by_itself()
-        && task.started_at.is_none_or(|start| ended_at(task).since(start) <= config.monitor())
+        && task
+            .started_at
+            .is_none_or(|start| task.status.seen_at().since(start) <= config.monitor())
 }
