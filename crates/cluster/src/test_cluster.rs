@@ -111,6 +111,7 @@ pub(crate) fn task(service: &Service, slot: u64, node: &str) -> Task {
         origin: TaskOrigin::Fill,
         start_after: None,
         started_at: Some(at(0)),
+        created_in: Version::default(),
     }
 }
 

@@ -89,6 +89,11 @@ impl Scene {
         self.now = self.now + std::time::Duration::from_secs(seconds);
     }
 
+    /// The clock is set back.
+    pub(crate) fn set_back(&mut self, seconds: u64) {
+        self.now = self.now - std::time::Duration::from_secs(seconds);
+    }
+
     /// One pass, applied; its plan in words.
     pub(crate) fn pass(&mut self) -> String {
         let plan = pass(&self.store, self.now, &mut self.rng);

@@ -41,6 +41,7 @@ fn work(program: Program, rng: &mut Rng) -> Work {
         origin: TaskOrigin::default(),
         start_after: None,
         started_at: None,
+        created_in: Version::default(),
     };
     Work { task: Arc::new(task), secrets: Vec::new(), configs: Vec::new() }
 }

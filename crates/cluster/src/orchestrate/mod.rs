@@ -17,6 +17,7 @@ pub(crate) mod replicated;
 mod restart;
 mod slot;
 mod update;
+mod wait;
 
 #[cfg(test)]
 mod tests;

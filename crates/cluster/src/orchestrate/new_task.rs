@@ -3,6 +3,7 @@
 use shoal_model::SwarmNodeId;
 use shoal_model::swarm::{
     NetworkAttachment, NetworkAttachmentSpec, Service, Task, TaskOrigin, TaskState, TaskStatus,
+    Version,
 };
 
 use super::slot::SlotKey;
@@ -43,6 +44,7 @@ pub(super) fn new_task(
         origin,
         start_after: None,
         started_at: None,
+        created_in: Version::default(),
         spec,
     }
 }

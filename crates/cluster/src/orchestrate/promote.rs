@@ -2,7 +2,7 @@
 
 use shoal_model::swarm::{Node, NodeState, Service, Task, TaskState, UpdateOrder};
 
-use super::{dirty::is_dirty, slot::Slot, update};
+use super::{dirty::is_dirty, restart, slot::Slot, update};
 use crate::{
     plan::{Cause, Work},
     store::Store,
@@ -14,7 +14,7 @@ pub(super) fn run(work: &mut Work<'_>, service: &Service, slot: &Slot) {
         if task.desired_state >= TaskState::Running {
             continue;
         }
-        if let Some(time) = task.start_after.filter(|time| *time > work.now) {
+        if let Some(time) = restart::waits_until(task, work.now) {
             work.wake_at(time);
             continue;
         }

@@ -15,7 +15,7 @@ use super::{
     dirty::is_dirty,
     new_task::new_task,
     slot::{Slot, SlotKey},
-    update,
+    update, wait,
 };
 use crate::{
     constraint,
@@ -29,8 +29,7 @@ pub(super) fn run(work: &mut Work<'_>, service: &Service, key: &SlotKey, slot: &
         let Some(reason) = reason(work, service, task) else { continue };
         // It was refused while it waited for its turn (no such image, say): the one after it is
         // made when the delay is over, or a service that cannot run would be a loop without rest.
-        if let (Reason::Ended, Some(time)) = (&reason, task.start_after.filter(|at| *at > work.now))
-        {
+        if let (Reason::Ended, Some(time)) = (&reason, waits_until(task, work.now)) {
             work.wake_at(time);
             continue;
         }
@@ -107,7 +106,7 @@ fn successor(
     let mut next = new_task(work, service, key, origin, TaskState::Ready);
     // The delay keeps a crashing program from eating a machine. A task that
     // only lost its place has done nothing wrong.
-    let delay = policy(ended).delay();
+    let delay = policy(&next).delay();
     if matches!(reason, Reason::Ended) && !delay.is_zero() {
         next.start_after = Some(work.now + delay);
     }
@@ -119,6 +118,11 @@ fn made_by_this_update(view: &Store, service: &Service, task: &Task) -> bool {
     update::in_progress(service)
         && task.origin == TaskOrigin::Update
         && !is_dirty(view, service, task)
+}
+
+/// Until when the task waits for the restart policy's delay, if it still does.
+pub(super) fn waits_until(task: &Task, now: Timestamp) -> Option<Timestamp> {
+    task.start_after.filter(|time| wait::goes_on(*time, policy(task).delay(), now))
 }
 
 /// Whether the restart policy wants another task after this one.
@@ -133,12 +137,16 @@ pub(super) fn follows(task: &Task, slot: &Slot, now: Timestamp) -> bool {
     if !wanted || policy.max_attempts == 0 {
         return wanted;
     }
-    let since = policy.window().map(|window| now - window);
+    let recent = |other: &Task| {
+        policy
+            .window()
+            .is_none_or(|window| wait::goes_on(other.meta.created_at + window, window, now))
+    };
     let attempts = slot
         .iter()
         .filter(|other| other.origin == TaskOrigin::Restart)
         .filter(|other| other.spec_version == task.spec_version)
-        .filter(|other| since.is_none_or(|since| other.meta.created_at >= since))
+        .filter(|other| recent(other))
         .count();
     (attempts as u64) < policy.max_attempts
 }

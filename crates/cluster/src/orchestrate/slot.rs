@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use shoal_model::swarm::{Service, ServiceMode, Task, TaskState};
+use shoal_model::swarm::{Service, ServiceMode, Task, TaskState, Version};
 use shoal_model::{SwarmNodeId, Timestamp};
 
 use crate::store::Store;
@@ -37,10 +37,11 @@ pub(super) fn slots(view: &Store, service: &Service) -> BTreeMap<SlotKey, Slot> 
     slots
 }
 
-fn age(task: &Task) -> (Timestamp, u64, &shoal_model::TaskId) {
-    // Tasks of one batch have the same times; later ones have higher spec
+fn age(task: &Task) -> (Version, Timestamp, Version, &shoal_model::TaskId) {
+    // By the store's history first, which no clock can turn round; tasks from before it was kept
+    // have only their time. Tasks of one batch have the same of both; later ones have higher spec
     // versions, and the id settles the rest the same way everywhere.
-    (task.meta.created_at, task.spec_version.0, &task.id)
+    (task.created_in, task.meta.created_at, task.spec_version, &task.id)
 }
 
 /// Whether the task is wanted and seen to run.

@@ -26,14 +26,9 @@ pub(crate) struct Work<'a> {
 
 impl<'a> Work<'a> {
     pub(crate) fn new(view: &Store, now: Timestamp, rng: &'a mut Rng) -> Self {
-        Self {
-            view: view.clone(),
-            now,
-            rng,
-            steps: Vec::new(),
-            born: HashMap::new(),
-            next_deadline: None,
-        }
+        let mut view = view.clone();
+        view.begin_batch();
+        Self { view, now, rng, steps: Vec::new(), born: HashMap::new(), next_deadline: None }
     }
 
     /// The state with everything planned so far.

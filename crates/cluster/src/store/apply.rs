@@ -28,7 +28,7 @@ impl Store {
     }
 
     fn apply_all(&mut self, changes: Vec<Change>, at: Timestamp) -> Result<Vec<Event>, ApplyError> {
-        self.index += 1;
+        self.begin_batch();
         let mut events = Vec::with_capacity(changes.len());
         for change in changes {
             if let Some(event) = self.apply_one(change, at)? {
@@ -36,6 +36,11 @@ impl Store {
             }
         }
         Ok(events)
+    }
+
+    /// What is written from now on is newer than all that is there.
+    pub(crate) fn begin_batch(&mut self) {
+        self.index += 1;
     }
 
     /// Applies one change; `None` if it was tolerantly skipped.

@@ -13,6 +13,7 @@ impl Store {
             return None;
         }
         self.born(&mut task.meta, at);
+        task.created_in = task.meta.version;
         Some(Event::Created(Object::Task(self.put_task(task))))
     }
 

@@ -147,6 +147,18 @@ fn a_snapshot_through_serde_is_the_same_store() {
 }
 
 #[test]
+fn a_snapshot_from_before_tasks_had_their_order_is_read() {
+    let store = with_tasks();
+    let mut text: serde_json::Value = serde_json::to_value(&store).unwrap();
+    for task in text["tasks"].as_array_mut().unwrap() {
+        assert_eq!(task.as_object_mut().unwrap().remove("created_in").unwrap(), store.index());
+    }
+    let back: Store = serde_json::from_value(text).unwrap();
+    assert_eq!(back.tasks().len(), 2);
+    assert!(back.tasks().all(|task| task.created_in == Version(0)));
+}
+
+#[test]
 fn batches_through_serde_are_the_same_batches() {
     let service = service("web", 1);
     let batch = Batch::new(

@@ -49,6 +49,11 @@ pub struct Task {
     pub start_after: Option<Timestamp>,
     /// When the leader first learned that it runs.
     pub started_at: Option<Timestamp>,
+    /// The version of the store it was created in, written by the store: tells which of two
+    /// tasks is older whatever became of the clock. Zero in what was stored before there was
+    /// such a field.
+    #[serde(default)]
+    pub created_in: Version,
 }
 
 impl Task {

@@ -3,7 +3,7 @@
 use shoal_model::swarm::{
     ContainerSpec, ContainerStatus, Placement, PlacementPreference, ResourceLimits,
     ResourceRequirements, RestartCondition, RestartPolicy, Task, TaskOrigin, TaskSpec, TaskState,
-    TaskStatus,
+    TaskStatus, Version,
 };
 
 use super::container::{container_from_wire, container_to_wire};
@@ -21,7 +21,7 @@ use crate::wire;
 
 /// A task on its way to a worker.
 pub fn task_to_wire(task: &Task) -> wire::Task {
-    // The last three are the manager's own.
+    // The last four are the manager's own.
     let Task {
         id,
         meta,
@@ -39,6 +39,7 @@ pub fn task_to_wire(task: &Task) -> wire::Task {
         origin: _,
         start_after: _,
         started_at: _,
+        created_in: _,
     } = task;
     wire::Task {
         id: id.to_string(),
@@ -113,6 +114,7 @@ pub fn task_from_wire(task: wire::Task) -> Result<Task, ConvertError> {
         origin: TaskOrigin::default(),
         start_after: None,
         started_at: None,
+        created_in: Version::default(),
     })
 }
 

@@ -188,6 +188,7 @@ fn full_task() -> Task {
         origin: TaskOrigin::default(),
         start_after: None,
         started_at: None,
+        created_in: Version::default(),
     }
 }
 

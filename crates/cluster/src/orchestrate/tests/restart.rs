@@ -69,6 +69,54 @@ fn without_delay_the_next_one_starts_at_once() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_up_no_restart() {
+    let mut scene = scene(RestartPolicy::default());
+    scene.after(24 * 3600);
+    scene.ends("web.1", TaskState::Failed);
+    scene.settle();
+    // A leader whose clock is a little behind only waits a little longer.
+    scene.set_back(2);
+    assert_eq!(scene.deadline(), Some(24 * 3600 + 5));
+    scene.set_back(24 * 3600);
+    assert_eq!(scene.pass(), "want web.1@n1 running: its turn\n");
+}
+
+#[test]
+fn attempts_made_by_a_clock_that_was_set_back_are_over() {
+    let mut scene = scene(RestartPolicy {
+        delay: Some(Duration::ZERO),
+        max_attempts: 1,
+        window: Some(Duration::from_secs(60)),
+        ..Default::default()
+    });
+    scene.after(24 * 3600);
+    scene.ends("web.1", TaskState::Failed);
+    scene.settle();
+    scene.set_back(24 * 3600);
+    scene.ends("web.1", TaskState::Failed);
+    scene.settle();
+    scene.wanted("web.1");
+}
+
+#[test]
+fn the_newest_task_is_the_one_made_last_whatever_the_clock_said() {
+    let mut scene = Scene::new(&["n1"]);
+    scene.after(24 * 3600);
+    scene.create(with_policy(RestartPolicy {
+        condition: RestartCondition::OnFailure,
+        delay: Some(Duration::ZERO),
+        ..Default::default()
+    }));
+    scene.settle();
+    scene.set_back(24 * 3600);
+    scene.ends("web.1", TaskState::Failed);
+    scene.settle();
+    scene.ends("web.1", TaskState::Complete);
+    scene.settle();
+    assert_eq!(scene.tasks(), ["web.1@n1 complete to shutdown", "web.1@n1 failed to shutdown"]);
+}
+
+#[test]
 fn the_delay_outlives_the_leader() {
     let mut scene = scene(RestartPolicy::default());
     scene.ends("web.1", TaskState::Failed);

@@ -227,6 +227,24 @@ fn an_update_waits_for_a_new_task_that_was_moved_before_it_ran() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_up_no_update() {
+    let delay = Duration::from_secs(10);
+    let mut scene = scene(UpdateConfig { delay, ..UpdateConfig::default() });
+    scene.after(24 * 3600);
+    scene.set_image("web", "image:2");
+    scene.settle();
+    assert_eq!(count_new(&scene), 1);
+    scene.set_back(24 * 3600);
+    scene.settle();
+    assert_eq!(count_new(&scene), 2);
+    for _ in 0..4 {
+        scene.after(10);
+        scene.settle();
+    }
+    assert_eq!(scene.update_status("web"), "completed: update completed");
+}
+
+#[test]
 fn a_failing_roll_back_pauses() {
     let config =
         UpdateConfig { failure_action: FailureAction::Rollback, ..UpdateConfig::default() };

@@ -10,6 +10,7 @@ use shoal_model::{TaskId, Timestamp};
 
 use super::super::dirty::is_dirty;
 use super::super::slot::{Slot, SlotKey, slots};
+use super::super::wait;
 use super::progress::config;
 use crate::plan::Work;
 use crate::store::Store;
@@ -68,7 +69,7 @@ impl Made {
                 None => {
                     busy.insert(key.clone());
                 }
-                Some(until) if until > work.now => {
+                Some(until) if wait::goes_on(until, config.delay, work.now) => {
                     work.wake_at(until);
                     busy.insert(key.clone());
                 }
@@ -78,12 +79,16 @@ impl Made {
         busy
     }
 
-    /// Until when the youngest task is to be watched; `None`: one has not run
-    /// yet.
-    pub(super) fn watched_until(&self, config: &UpdateConfig) -> Option<Timestamp> {
+    /// Until when the tasks still watched are to be watched, a time that is past if there are
+    /// none; `None`: one has not run yet.
+    pub(super) fn watched_until(&self, config: &UpdateConfig, now: Timestamp) -> Option<Timestamp> {
+        let monitor = config.monitor();
         let mut until = Timestamp::default();
         for task in self.0.values().flatten() {
-            until = until.max(reached_at(task)? + config.monitor());
+            let end = reached_at(task)? + monitor;
+            if wait::goes_on(end, monitor, now) {
+                until = until.max(end);
+            }
         }
         Some(until)
     }

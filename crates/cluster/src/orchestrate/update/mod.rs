@@ -164,7 +164,7 @@ fn replace(work: &mut Work<'_>, service: &Service, key: &SlotKey, slot: &Slot, o
 
 /// All places are clean: done when the youngest task was watched long enough.
 fn complete(work: &mut Work<'_>, service: &Service, made: &Made) {
-    let Some(watched_until) = made.watched_until(&config(service)) else { return };
+    let Some(watched_until) = made.watched_until(&config(service), work.now) else { return };
     if watched_until > work.now {
         work.wake_at(watched_until);
         return;

@@ -49,6 +49,7 @@ fn task(number: u32, container: ContainerSpec) -> Task {
         origin: TaskOrigin::Fill,
         start_after: None,
         started_at: None,
+        created_in: Version::default(),
     }
 }
 
