@@ -1,16 +1,12 @@
 //! Removing what is on disk.
 
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 /// Removes a directory and all below it, or whatever else has its name; what is not there is
 /// fine.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    let removed = match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs::remove_file(path),
-        other => other,
-    };
-    match removed {
+    match shoal_sys::tree::remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -18,4 +18,5 @@ pub mod overlay;
 pub mod process;
 pub mod root;
 pub mod seccomp;
+pub mod tree;
 pub mod unshare;

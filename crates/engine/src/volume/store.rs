@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{DATA, copy_up};
 use crate::container::record::{read_json, write_json};
 use crate::domain::Volume;
-use crate::files::remove_rubbish;
+use crate::files::{remove_rubbish, remove_tree};
 
 /// What a volume is.
 const RECORD: &str = "volume.json";
@@ -76,7 +76,7 @@ impl VolumeFiles {
             write_json(&dir, RECORD, volume, !volume.anonymous)
         });
         if made.is_err() {
-            let _ = fs::remove_dir_all(&dir);
+            let _ = remove_tree(&dir);
         }
         made
     }
@@ -88,9 +88,6 @@ impl VolumeFiles {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        match fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove_tree(&dir)
     }
 }

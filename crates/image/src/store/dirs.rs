@@ -8,6 +8,7 @@ use std::{
 };
 
 use shoal_model::Digest;
+use shoal_sys::tree;
 
 use crate::{Error, Result};
 
@@ -147,7 +148,7 @@ fn clear(ingest: &Path) -> Result<u64> {
     let mut next = 0;
     for item in fs::read_dir(ingest).map_err(failed)? {
         let item = item.map_err(failed)?;
-        let Err(error) = remove_all(&item.path()) else { continue };
+        let Err(error) = tree::remove(&item.path()) else { continue };
         tracing::warn!(path = %item.path().display(), %error, "unfinished content stays");
         let number = item.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
         next = next.max(number.map_or(0, |number| number.saturating_add(1)));
@@ -194,15 +195,7 @@ impl Discarded {
 
 /// What cannot be removed now is removed by the next open.
 fn remove(path: &Path) {
-    if let Err(error) = remove_all(path) {
+    if let Err(error) = tree::remove(path) {
         tracing::debug!(path = %path.display(), %error, "left for the next start");
-    }
-}
-
-pub(super) fn remove_all(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
     }
 }

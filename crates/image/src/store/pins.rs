@@ -9,11 +9,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use shoal_model::{Digest, Timestamp};
+use shoal_sys::tree;
 
-use super::{
-    Store,
-    dirs::{Dirs, remove_all},
-};
+use super::{Store, dirs::Dirs};
 use crate::{Error, Result};
 
 /// A named root that outlives the daemon: the layers and blobs it names stay
@@ -111,7 +109,7 @@ pub(super) fn read_pins(dirs: &Dirs) -> Result<(BTreeMap<String, Pin>, BTreeSet<
     for item in fs::read_dir(dirs.fresh_pins_root()).map_err(Error::io("list pins"))? {
         let path = item.map_err(Error::io("list pins"))?.path();
         if path != this_boot
-            && let Err(error) = remove_all(&path)
+            && let Err(error) = tree::remove(&path)
         {
             tracing::warn!(path = %path.display(), %error, "pins of an earlier boot stay");
         }

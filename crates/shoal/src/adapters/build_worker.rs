@@ -183,7 +183,7 @@ fn remove_old_contexts(directory: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with("build-") {
-            std::fs::remove_dir_all(entry.path())?;
+            shoal_sys::tree::remove(&entry.path())?;
         }
     }
     Ok(())
