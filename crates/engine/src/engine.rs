@@ -34,7 +34,8 @@ impl Engine {
     /// and not yet warm; this warms them once every running container is adopted.
     ///
     /// # Errors
-    /// The directories cannot be made or read. A single damaged container is logged and skipped.
+    /// The directories cannot be made or read. A single damaged container is logged and skipped;
+    /// if it runs, it goes on.
     pub async fn open(
         config: EngineConfig,
         images: Arc<Store>,
@@ -59,8 +60,8 @@ impl Engine {
             execs: Arc::new(ExecTable::default()),
             log_watch: Arc::new(log_watch),
         };
-        containers.load().await.map_err(failed("cannot read the containers"))?;
-        containers.adopt_all().await.map_err(failed("cannot read the bundles"))?;
+        let left_out = containers.load().await.map_err(failed("cannot read the containers"))?;
+        containers.adopt_all(&left_out).await.map_err(failed("cannot read the bundles"))?;
         containers.node.networks.warm().await.map_err(OpenError::network)?;
         containers.resume_all();
         let execs = Execs::new(containers.clone());

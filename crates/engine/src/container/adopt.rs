@@ -3,6 +3,7 @@
 //! ```text
 //!  record  bundle  shim answers              →
 //!  no      –       –                         rubbish: removed
+//!  damaged –       –                         left as it is, running or not, for somebody to mend
 //!  yes     no      –                         did not run; if it did by its state, the machine
 //!                                            went down under it: exit code 255
 //!  yes     yes     Running, Paused           adopted
@@ -41,17 +42,19 @@ const PARALLEL_ADOPTIONS: usize = 16;
 const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Containers {
-    /// Reads all containers from disk; none runs yet as far as anybody can tell.
-    pub(crate) async fn load(&self) -> std::io::Result<()> {
+    /// Reads all containers from disk; none runs yet as far as anybody can tell. The answer is
+    /// the ids that are some container's all the same: its record is damaged, or left out.
+    pub(crate) async fn load(&self) -> std::io::Result<Vec<ContainerId>> {
         let node = self.node.clone();
-        let found = blocking(move || read_all(&node)).await?;
-        for (record, state) in found {
+        let Found { containers, damaged: mut left_out } = blocking(move || read_all(&node)).await?;
+        for (record, state) in containers {
             let lease = self.node.images.lease_layers(&record.layers);
             let reserved = self.table.reserve(&record.name, &record.id);
             match reserved {
                 Ok(reservation) => reservation.keep(),
                 Err(error) => {
                     tracing::error!(container = %record.id, %error, "a container is left out");
+                    left_out.push(record.id);
                     continue;
                 }
             }
@@ -62,16 +65,18 @@ impl Containers {
             }
             self.table.insert(Container::new(record, state, Some(lease)));
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// Takes over what runs, and settles what does not run any more. Runs that ended
-    /// while the daemon was away get their exit status here.
-    pub(crate) async fn adopt_all(&self) -> std::io::Result<()> {
+    /// while the daemon was away get their exit status here. What [`Containers::load`] has
+    /// left out is let alone.
+    pub(crate) async fn adopt_all(&self, left_out: &[ContainerId]) -> std::io::Result<()> {
         let node = self.node.clone();
         let (bundles, rubbish) = blocking(move || node.paths.all_bundles()).await?;
         blocking(move || rubbish.iter().for_each(|path| remove_rubbish(path))).await;
-        for id in bundles.iter().filter(|id| self.table.get(id).is_none()) {
+        let orphan = |id: &&ContainerId| self.table.get(id).is_none() && !left_out.contains(id);
+        for id in bundles.iter().filter(orphan) {
             self.remove_orphan(id).await;
         }
         let adoptions = futures_util::stream::iter(self.table.all());
@@ -359,11 +364,18 @@ fn cgroup_of(bundle: &Bundle) -> Option<PathBuf> {
     Some(document["linux"]["cgroupsPath"].as_str()?.into())
 }
 
+/// What is on disk.
+struct Found {
+    containers: Vec<(Record, RunState)>,
+    /// Those whose record cannot be read.
+    damaged: Vec<ContainerId>,
+}
+
 /// Everything that has a record; what has none is removed. Blocks.
-fn read_all(node: &crate::node::Node) -> std::io::Result<Vec<(Record, RunState)>> {
+fn read_all(node: &crate::node::Node) -> std::io::Result<Found> {
     let (ids, rubbish) = node.paths.all()?;
     rubbish.iter().for_each(|path| remove_rubbish(path));
-    let mut found = Vec::with_capacity(ids.len());
+    let mut found = Found { containers: Vec::with_capacity(ids.len()), damaged: Vec::new() };
     for id in ids {
         if let Err(error) = node.paths.close_files(&id) {
             tracing::warn!(container = %id, %error, "cannot close a container's files");
@@ -374,11 +386,12 @@ fn read_all(node: &crate::node::Node) -> std::io::Result<Vec<(Record, RunState)>
                     tracing::error!(container = %id, %error, "a container's state is damaged");
                     RunState::default()
                 });
-                found.push((record, state));
+                found.containers.push((record, state));
             }
             Ok(None) => remove_rubbish(&node.paths.dir(&id)),
             Err(error) => {
                 tracing::error!(container = %id, %error, "a container's record is damaged");
+                found.damaged.push(id);
             }
         }
     }

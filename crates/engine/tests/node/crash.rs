@@ -248,6 +248,29 @@ fn what_is_nothing_and_cannot_be_removed_holds_nobody_up() {
     });
 }
 
+#[test]
+fn a_container_whose_record_cannot_be_read_runs_on() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let id = daemon.start_ready(sleeper()).await;
+        daemon.close().await;
+        let record = bed.root().join("containers").join(id.as_str()).join("container.json");
+        let text = std::fs::read(&record).unwrap();
+        std::fs::write(&record, &text[..text.len() / 2]).unwrap();
+
+        let daemon = bed.open().await;
+        assert!(daemon.containers().inspect(id.as_str()).is_err());
+        assert!(bed.run().join("containers").join(id.as_str()).exists());
+        daemon.close().await;
+        // Mended by hand.
+        std::fs::write(&record, text).unwrap();
+        let daemon = bed.open().await;
+        assert_eq!(daemon.status(id.as_str()), ContainerStatus::Running);
+        daemon.remove(id.as_str()).await;
+        daemon.close().await;
+    });
+}
+
 fn change_state(bed: &Bed, id: &str, change: serde_json::Value) {
     let path = bed.root().join("containers").join(id).join("state.json");
     let mut state: serde_json::Value =
