@@ -9,7 +9,8 @@ use shoal_model::{Classify, Kind, Signal};
 use shoal_runtime::protocol::Operation;
 
 use super::container::Container;
-use super::state::Phase;
+use super::record::Record;
+use super::state::{Happening, Phase};
 use super::{Containers, not_running};
 use crate::error::ContainerError;
 use crate::shim::{ANSWER_DEADLINE, Connection, ShimError, in_time, is_late};
@@ -144,7 +145,7 @@ impl Containers {
         &self,
         container: &Arc<Container>,
     ) -> Result<(), ContainerError> {
-        let done = self.happen(container, super::state::Happening::GiveUp, |state| {
+        let done = self.happen(container, Happening::GiveUp, |state| {
             state.stopped_by_hand = true;
         });
         if done.is_ok() {
@@ -153,7 +154,8 @@ impl Containers {
         Ok(())
     }
 
-    /// Sends a signal; SIGKILL to all processes, and also to a frozen container.
+    /// Sends a signal; SIGKILL to all processes. A signal that is to end a frozen container
+    /// thaws it.
     pub(super) async fn signal(
         &self,
         container: &Container,
@@ -164,10 +166,9 @@ impl Containers {
         let kill = Operation::Kill { signal: number, all, exec: None };
         match Connection::ask(&self.node.paths.bundle(&container.id), kill).await {
             Ok((mut shim, _)) => {
-                if container.state.borrow().phase == Phase::Paused {
-                    // A frozen process notices a signal only when it is thawed. The shim may
-                    // have done that for SIGKILL, and be about to leave: both are fine.
-                    let _ = in_time(ANSWER_DEADLINE, shim.call(Operation::Resume)).await;
+                let paused = container.state.borrow().phase == Phase::Paused;
+                if paused && thaws(&container.record(), signal) {
+                    self.thaw(container, &mut shim).await;
                 }
                 Ok(Delivery::Done)
             }
@@ -178,6 +179,18 @@ impl Containers {
                 Ok(Delivery::Gone)
             }
             Err(error) => Err(ContainerError::shim(&container.id, error)),
+        }
+    }
+
+    /// Lets a frozen container go on that was sent a signal: it notices only then.
+    async fn thaw(&self, container: &Container, shim: &mut Connection) {
+        // The shim may have done so for SIGKILL, and be about to leave: both are fine.
+        if in_time(ANSWER_DEADLINE, shim.call(Operation::Resume)).await.is_err() {
+            return;
+        }
+        // Not stored: a daemon that finds the container asks its shim, and the end is stored.
+        if self.happen(container, Happening::Unpause, |_| {}).is_ok() {
+            self.publish(&container.record(), "unpause", &[]);
         }
     }
 
@@ -216,7 +229,30 @@ fn no_answer(container: &Container) -> ContainerError {
 
 /// The signal that asks this container to stop.
 pub(super) fn stop_signal(container: &Container) -> Signal {
-    let record = container.record();
-    let chosen = record.config.stop_signal.as_deref().and_then(|text| text.parse().ok());
-    chosen.unwrap_or(Signal::TERM)
+    chosen_stop_signal(&container.record()).unwrap_or(Signal::TERM)
+}
+
+fn chosen_stop_signal(record: &Record) -> Option<Signal> {
+    record.config.stop_signal.as_deref().and_then(|text| text.parse().ok())
+}
+
+/// Whether a signal lets a frozen container go on: any does, as in Docker, but where the
+/// container has a stop signal of its own only that one and SIGKILL.
+fn thaws(record: &Record, signal: Signal) -> bool {
+    signal == Signal::KILL || chosen_stop_signal(record).is_none_or(|stop| stop == signal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::container::tests::record;
+
+    #[test]
+    fn a_stop_signal_of_its_own_is_the_one_that_thaws() {
+        let mut web = record(&"a".repeat(64), "web");
+        assert!(thaws(&web, Signal::TERM) && thaws(&web, Signal::INT));
+        web.config.stop_signal = Some("SIGTERM".into());
+        assert!(thaws(&web, Signal::KILL) && thaws(&web, Signal::TERM));
+        assert!(!thaws(&web, Signal::INT));
+    }
 }

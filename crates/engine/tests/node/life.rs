@@ -101,6 +101,28 @@ fn a_frozen_container_can_be_killed_and_removed() {
 }
 
 #[test]
+fn a_signal_thaws_a_frozen_container_and_says_so() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let line = "trap 'echo heard' USR1; echo ready; while true; do sleep 0.1; done";
+        let id = daemon.start_ready(shell(line)).await;
+        let name = id.as_str();
+        let containers = daemon.containers();
+        containers.pause(name).await.unwrap();
+        let mut events = daemon.engine.events().subscribe(None);
+        containers.kill(name, Some("USR1".parse().unwrap())).await.unwrap();
+        assert_eq!(daemon.status(name), ContainerStatus::Running);
+        assert_eq!(events.next().await.unwrap().action, "unpause");
+        assert_eq!(events.next().await.unwrap().action, "kill");
+        eventually("heard", async || daemon.log(name).await.contains("heard")).await;
+        containers.pause(name).await.unwrap();
+        containers.unpause(name).await.unwrap();
+        daemon.remove(name).await;
+        daemon.close().await;
+    });
+}
+
+#[test]
 fn rm_removes_it_after_its_exit_and_waiters_are_told() {
     on_node(async |bed| {
         let daemon = bed.open().await;
