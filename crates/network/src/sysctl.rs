@@ -4,16 +4,22 @@ use std::{fs, io, path::PathBuf};
 
 use crate::{NetworkError, Result};
 
-/// Lets the node forward packets. Returns whether it did so already.
-pub(crate) fn enable_forwarding() -> Result<bool> {
-    const NAME: &str = "ipv4/ip_forward";
-    let before = fs::read_to_string(path(NAME))
+/// Whether the node forwards packets.
+const FORWARDING: &str = "ipv4/ip_forward";
+
+/// Whether the node forwards packets.
+pub(crate) fn forwards() -> Result<bool> {
+    let text = fs::read_to_string(path(FORWARDING))
         .map_err(|e| NetworkError::system("read net.ipv4.ip_forward", e))?;
-    if before.trim() == "1" {
-        return Ok(true);
+    Ok(text.trim() == "1")
+}
+
+/// Lets the node forward packets.
+pub(crate) fn enable_forwarding() -> Result<()> {
+    if forwards()? {
+        return Ok(());
     }
-    write(NAME, "1").map_err(|e| NetworkError::system("set net.ipv4.ip_forward", e))?;
-    Ok(false)
+    write(FORWARDING, "1").map_err(|e| NetworkError::system("set net.ipv4.ip_forward", e))
 }
 
 /// Lets answers to 127.0.0.1 come in through a bridge: what was published

@@ -49,6 +49,7 @@ use crate::{
     spec::{CreateNetwork, Network},
     state::{EndpointState, NetworkView, Sandbox, SandboxState},
     store::Store,
+    sysctl,
 };
 
 /// Containers are dealt out to so many locks; two that share one wait for each
@@ -97,8 +98,8 @@ impl Networks {
         open::open(root, config).await
     }
 
-    /// Puts the firewall in place and starts the background work (filling the
-    /// pool of ready namespaces). Call it after every running container was
+    /// Puts the firewall in place, lets the node forward packets, and starts the background work
+    /// (filling the pool of ready namespaces). Call it after every running container was
     /// adopted: until then the rules of an earlier daemon stay, so that
     /// published ports are never closed, and no ready namespace can take the
     /// address of a container that runs.
@@ -107,6 +108,8 @@ impl Networks {
     /// When `nft` is missing or refuses.
     pub async fn warm(self: &Arc<Self>) -> Result<()> {
         self.firewall.change(Wanted::Ports { open: Vec::new(), close: Vec::new() }).await?;
+        // Not before the table: without it, the node would forward for everybody.
+        self.blocking(sysctl::enable_forwarding).await?;
         pool::start(self);
         Ok(())
     }

@@ -76,7 +76,7 @@ fn prepare(root: &Path, config: &NetworkConfig) -> Result<(Store, State, Kernel)
     let store = Store::open(root)?;
     let Contents { forwarding, networks } = store.load()?;
     let kernel = Kernel::open()?;
-    let mut state = State { forwarding: forward(forwarding)?, ..State::default() };
+    let mut state = State { forwarding: look_at_forwarding(forwarding)?, ..State::default() };
     for stored in networks {
         let network = follow_config(stored.clone(), config);
         drop_stale(&kernel, &stored, &network, config)?;
@@ -126,12 +126,16 @@ fn drop_stale(kernel: &Kernel, old: &Network, new: &Network, config: &NetworkCon
     }
 }
 
-/// Lets the node forward packets and remembers whether it did before.
-fn forward(stored: Forwarding) -> Result<Forwarding> {
+/// Whether the node forwards packets on its own. It is not made to here: first the answer is
+/// stored, and the table is in place that keeps it from forwarding for everybody (see
+/// [`Networks::warm`]).
+fn look_at_forwarding(stored: Forwarding) -> Result<Forwarding> {
     let place = store::place();
-    let now = sysctl::enable_forwarding()?;
     // Only the first look since boot tells; later ones see our own doing.
-    Ok(if stored.place == place { stored } else { Forwarding { place, before: now } })
+    if stored.place == place {
+        return Ok(stored);
+    }
+    Ok(Forwarding { place, before: sysctl::forwards()? })
 }
 
 fn now() -> Timestamp {

@@ -3,6 +3,7 @@
 use std::{net::Ipv4Addr, os::fd::AsFd};
 
 use super::harness::*;
+use crate::{NetworkConfig, Networks};
 
 #[test]
 fn containers_of_one_bridge_talk_and_reach_the_world() {
@@ -110,6 +111,29 @@ fn a_node_that_was_no_router_forwards_for_nobody_else() {
         output("ip", &["address", "add", "10.98.0.1/24", "dev", "other0"]);
         output("ip", &["link", "set", "other0", "up"]);
         ask(Some(node.neighbour.as_fd()), (THIRD, 80));
+    });
+}
+
+#[test]
+fn a_start_that_fails_makes_no_router() {
+    on_a_node(async |_| {
+        const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+        std::fs::write(FORWARD, "0").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let config =
+            |nft: &str| NetworkConfig { pool_size: 0, nft: nft.into(), ..NetworkConfig::default() };
+        let broken = Networks::open(directory.path(), config("/bin/false")).await.unwrap();
+        broken.warm().await.unwrap_err();
+        broken.close().await;
+        assert_eq!(std::fs::read_to_string(FORWARD).unwrap(), "0\n");
+
+        let nft = NetworkConfig::default().nft;
+        let networks =
+            Networks::open(directory.path(), config(nft.to_str().unwrap())).await.unwrap();
+        networks.warm().await.unwrap();
+        networks.close().await;
+        assert_eq!(std::fs::read_to_string(FORWARD).unwrap(), "1\n");
+        assert!(output("nft", &["list", "table", "ip", "shoal"]).contains("\t\tdrop\n"));
     });
 }
 
