@@ -11,6 +11,8 @@ use crate::{dns::files::DnsOptions, mac::MacAddr};
 pub struct SandboxRequest {
     /// The container's name, without a slash: for DNS, inspect and errors.
     pub name: String,
+    /// The host name it gives itself: one more name in DNS.
+    pub hostname: String,
     /// Networks to join, the first one carries the published ports and the
     /// default route. `host` and `none` stand alone. Empty is like `none`.
     pub endpoints: Vec<EndpointRequest>,

@@ -33,6 +33,9 @@ pub enum Netns {
 pub struct SandboxState {
     /// The container's name.
     pub name: String,
+    /// The host name it gives itself.
+    #[serde(default)]
+    pub hostname: String,
     /// Shares the node's own network.
     pub host: bool,
     /// One per network joined, in the order asked for (`host` and `none`

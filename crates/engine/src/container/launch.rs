@@ -289,6 +289,7 @@ fn sandbox_request(record: &Record) -> Result<SandboxRequest, ContainerError> {
         names.iter().map(|name| endpoint_request(name, &record.networks[*name])).collect();
     Ok(SandboxRequest {
         name: record.name.clone(),
+        hostname: record.config.hostname.clone().unwrap_or_default(),
         endpoints: endpoints?,
         ports: port_requests(record),
         dns: etc::dns_options(&record.host),

@@ -24,6 +24,7 @@ pub(super) fn new_endpoint_id() -> Result<String> {
 pub(super) struct Asker<'a> {
     pub(super) container: &'a ContainerId,
     pub(super) name: &'a str,
+    pub(super) hostname: &'a str,
     /// Number of the link inside.
     pub(super) index: usize,
 }
@@ -75,12 +76,12 @@ fn settle(endpoint: &mut EndpointState, live: &Live, asker: Asker<'_>, request: 
     }
 }
 
-/// Docker's: the container's name, its aliases, its short id; each once.
-fn dns_names(asker: Asker<'_>, aliases: &[String]) -> Vec<String> {
+/// Docker's: the container's name, its aliases, its short id, its host name; each once.
+pub(super) fn dns_names(asker: Asker<'_>, aliases: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    let short = asker.container.short();
-    for name in std::iter::once(asker.name).chain(aliases.iter().map(String::as_str)).chain([short])
-    {
+    let aliases = aliases.iter().map(String::as_str);
+    let last = [asker.container.short(), asker.hostname];
+    for name in std::iter::once(asker.name).chain(aliases).chain(last) {
         if !name.is_empty() && !names.iter().any(|n| n == name) {
             names.push(name.into());
         }

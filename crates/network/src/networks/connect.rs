@@ -45,8 +45,9 @@ fn place(
     let none = || NetworkError::NoSandbox(container.short().into());
     let placed = &state.sandboxes.get(container).ok_or_else(none)?.state;
     check(&state, placed, request)?;
-    let (name, index) = (placed.name.clone(), free_index(placed));
-    let endpoint = claim::claim(&mut state, Asker { container, name: &name, index }, request)?;
+    let (name, hostname) = (placed.name.clone(), placed.hostname.clone());
+    let asker = Asker { container, name: &name, hostname: &hostname, index: free_index(placed) };
+    let endpoint = claim::claim(&mut state, asker, request)?;
     if let Some(placed) = state.sandboxes.get_mut(container) {
         placed.state.endpoints.push(endpoint.clone());
         placed.state.embedded_dns |= !endpoint.dns_names.is_empty();

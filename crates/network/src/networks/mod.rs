@@ -34,7 +34,7 @@ use shoal_model::{ContainerId, NetworkId, Timestamp};
 use tokio::sync::{MutexGuard as AsyncMutexGuard, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{kernel::Kernel, pool::Pool, state::State};
+use self::{claim::Asker, kernel::Kernel, pool::Pool, state::State};
 use crate::{
     Result,
     config::NetworkConfig,
@@ -260,12 +260,12 @@ impl Networks {
     pub fn rename(&self, container: &ContainerId, name: &str) {
         let mut state = self.lock();
         let Some(sandbox) = state.sandboxes.get_mut(container) else { return };
-        sandbox.state.name = name.into();
-        for endpoint in &mut sandbox.state.endpoints {
-            if let Some(own) = endpoint.dns_names.first_mut() {
-                *own = name.into();
-                self.publish_names(container, endpoint);
-            }
+        let SandboxState { name: own, hostname, endpoints, .. } = &mut sandbox.state;
+        *own = name.into();
+        for endpoint in endpoints.iter_mut().filter(|e| !e.dns_names.is_empty()) {
+            let asker = Asker { container, name, hostname, index: 0 };
+            endpoint.dns_names = claim::dns_names(asker, &endpoint.aliases);
+            self.publish_names(container, endpoint);
         }
     }
 

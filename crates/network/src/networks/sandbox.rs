@@ -62,6 +62,7 @@ fn place(
     check_company(&state, &request.endpoints)?;
     let mut placed = SandboxState {
         name: request.name.clone(),
+        hostname: request.hostname.clone(),
         dns: request.dns.clone(),
         ..SandboxState::default()
     };
@@ -70,7 +71,8 @@ fn place(
         Some(ready) => placed.endpoints.push(ready_endpoint(&state, ready)?),
         None => {
             for (index, wanted) in request.endpoints.iter().enumerate() {
-                let asker = Asker { container, name: &request.name, index };
+                let (name, hostname) = (&request.name, &request.hostname);
+                let asker = Asker { container, name, hostname, index };
                 match claim::claim(&mut state, asker, wanted) {
                     Ok(endpoint) => placed.endpoints.push(endpoint),
                     Err(error) => {

@@ -85,12 +85,13 @@ fn containers_find_each_other_by_name() {
         node.network("other", |_| ()).await;
         let mut asked = request("a1", &["web"], &[]);
         asked.endpoints[0].aliases = vec!["db".into()];
+        asked.hostname = "inside".into();
         let a = node.try_container("a1", asked).await.unwrap();
         let b = node.container("b1", &["web"], &[]).await;
         let far = node.container("f1", &["other"], &[]).await;
         let dns_names = &a.state.endpoints[0].dns_names;
-        assert_eq!(dns_names[..], ["a1", "db", a.id.short()]);
-        for name in ["a1", "DB", a.id.short(), "a1.web"] {
+        assert_eq!(dns_names[..], ["a1", "db", a.id.short(), "inside"]);
+        for name in ["a1", "DB", a.id.short(), "inside", "a1.web"] {
             assert_eq!(lookup(&b, name), [a.ip()], "{name}");
         }
         assert_eq!(lookup(&a, "a1"), [a.ip()]);
@@ -107,7 +108,9 @@ fn containers_find_each_other_by_name() {
         assert_eq!(lookup(&far, "a1"), [] as [Ipv4Addr; 0]);
 
         node.networks.rename(&a.id, "a2");
-        assert_eq!(lookup(&b, "a2"), [a.ip()]);
+        for name in ["a2", "db", "inside"] {
+            assert_eq!(lookup(&b, name), [a.ip()], "{name}");
+        }
         assert_eq!(lookup(&b, "a1"), [] as [Ipv4Addr; 0]);
         node.networks.release(&a.id).await.unwrap();
         assert_eq!(lookup(&b, "db"), [] as [Ipv4Addr; 0]);
