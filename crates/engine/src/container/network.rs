@@ -1,8 +1,11 @@
 //! Joins containers to networks, and takes them out.
 
-use super::Containers;
-use shoal_network::SandboxState;
+use std::sync::Arc;
 
+use shoal_network::{EndpointRequest, EndpointState, SandboxState};
+
+use super::Containers;
+use super::container::Container;
 use super::launch::endpoint_request;
 use crate::domain::{EndpointOptions, NetworkMode};
 use crate::error::ContainerError;
@@ -43,13 +46,20 @@ impl Containers {
             }
             record.networks.insert(key, options);
             let running = container.state.borrow().phase.has_process();
-            if running {
-                let endpoint = containers.node.networks.connect(&container.id, request).await?;
-                let joined = SandboxState { endpoints: vec![endpoint], ..SandboxState::default() };
-                containers.publish_networks(&record, Some(&joined), "connect");
+            let joined = match running {
+                true => Some(containers.join(&container, request).await?),
+                false => None,
+            };
+            if let Err(error) = containers.save_record(&container, record).await {
+                if let Some(endpoint) = &joined {
+                    containers.undo_join(&container, endpoint).await;
+                }
+                return Err(error);
             }
-            containers.save_record(&container, record).await?;
-            containers.save_sandbox(&container).await;
+            if let Some(endpoint) = joined {
+                let joined = SandboxState { endpoints: vec![endpoint], ..SandboxState::default() };
+                containers.publish_networks(&container.record(), Some(&joined), "connect");
+            }
             Ok(())
         };
         self.node.tasks.finish(work).await
@@ -106,8 +116,34 @@ impl Containers {
         self.node.tasks.finish(work).await
     }
 
+    /// Joins a running container to a network. Its place is stored before the kernel has it:
+    /// after a crash in between, nobody else is given the address.
+    async fn join(
+        &self,
+        container: &Arc<Container>,
+        request: EndpointRequest,
+    ) -> Result<EndpointState, ContainerError> {
+        let networks = &self.node.networks;
+        let endpoint = networks.place(&container.id, request).await?;
+        self.save_sandbox(container).await;
+        if let Err(error) = networks.join(&container.id, endpoint.clone()).await {
+            self.save_sandbox(container).await;
+            return Err(error.into());
+        }
+        Ok(endpoint)
+    }
+
+    /// Takes a container out again of a network that its record could not be given.
+    async fn undo_join(&self, container: &Arc<Container>, endpoint: &EndpointState) {
+        let network = endpoint.network.as_str();
+        if let Err(error) = self.node.networks.disconnect(&container.id, network).await {
+            tracing::error!(container = %container.id, %error, "a container stays in a network");
+        }
+        self.save_sandbox(container).await;
+    }
+
     /// Stores where a running container is in the networks now.
-    async fn save_sandbox(&self, container: &std::sync::Arc<super::container::Container>) {
+    async fn save_sandbox(&self, container: &Arc<Container>) {
         if !container.state.borrow().phase.has_process() {
             return;
         }

@@ -110,6 +110,34 @@ fn names_resolve_in_a_network_of_the_users() {
 }
 
 #[test]
+fn a_connect_that_cannot_be_stored_is_undone() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let request = shoal_network::CreateNetwork { name: "sea".into(), ..Default::default() };
+        let id = NetworkId::from_bytes([5; 32]);
+        daemon.networks.create(request, id, Timestamp::EPOCH).await.unwrap();
+        let mut request = sleeper();
+        request.name = Some("crab".into());
+        request.host.network_mode = NetworkMode::Bridge;
+        let id = daemon.start(request).await;
+        let containers = daemon.containers();
+        // Nothing can be written where the record is first written to.
+        let obstacle = bed.root().join("containers").join(id.as_str()).join("container.json.new");
+        std::fs::create_dir(&obstacle).unwrap();
+        containers.connect("crab", "sea", EndpointOptions::default()).await.unwrap_err();
+        assert_eq!(daemon.networks.state(&id).unwrap().endpoints.len(), 1);
+        let links = ["ls", "/proc/sys/net/ipv4/conf"];
+        assert_eq!(daemon.exec("crab", &links).await.0, "all\ndefault\neth0\nlo\n");
+        std::fs::remove_dir(&obstacle).unwrap();
+        containers.connect("crab", "sea", EndpointOptions::default()).await.unwrap();
+        assert_eq!(daemon.exec("crab", &links).await.0, "all\ndefault\neth0\neth1\nlo\n");
+        daemon.remove("crab").await;
+        daemon.networks.remove("sea").await.unwrap();
+        daemon.close().await;
+    });
+}
+
+#[test]
 fn files_of_etc_tell_the_containers_names() {
     on_node(async |bed| {
         let daemon = bed.open().await;

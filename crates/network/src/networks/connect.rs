@@ -18,25 +18,27 @@ use crate::{
     state::{EndpointState, SandboxState},
 };
 
-pub(super) async fn connect(
+/// Makes what [`place`] wrote down, or undoes that.
+pub(super) async fn join(
     networks: &Arc<Networks>,
     container: &ContainerId,
-    request: &EndpointRequest,
-) -> Result<EndpointState> {
-    let before = networks
-        .state(container)
-        .ok_or_else(|| NetworkError::NoSandbox(container.short().into()))?;
-    let endpoint = place(networks, container, request)?;
-    match furnish(networks, container, &before, &endpoint).await {
-        Ok(()) => Ok(endpoint),
-        Err(error) => {
-            forget(networks, container, &endpoint);
-            Err(error)
-        }
+    endpoint: &EndpointState,
+) -> Result<()> {
+    let none = || NetworkError::NoSandbox(container.short().into());
+    let now = networks.state(container).ok_or_else(none)?;
+    if now.endpoint(&endpoint.network) != Some(endpoint) {
+        // It ended meanwhile, and its addresses are free again.
+        return Err(none());
     }
+    let joined = furnish(networks, container, &now, endpoint).await;
+    if joined.is_err() {
+        forget(networks, container, endpoint);
+    }
+    joined
 }
 
-fn place(
+/// Writes the endpoint down.
+pub(super) fn place(
     networks: &Networks,
     container: &ContainerId,
     request: &EndpointRequest,
@@ -87,13 +89,14 @@ fn free_index(placed: &SandboxState) -> usize {
 async fn furnish(
     networks: &Arc<Networks>,
     container: &ContainerId,
-    before: &SandboxState,
+    now: &SandboxState,
     endpoint: &EndpointState,
 ) -> Result<()> {
-    let now = networks.state(container).unwrap_or_default();
-    let mut steps = networks.steps(&now)?;
+    let mut before = now.clone();
+    before.endpoints.retain(|e| e.endpoint_id != endpoint.endpoint_id);
+    let mut steps = networks.steps(now)?;
     steps.retain(|step| step.plan.host_link == endpoint.host_link);
-    let opens_dns = now.embedded_dns && !before.embedded_dns;
+    let opens_dns = now.embedded_dns && !networks.serves_names(container);
     let namespace = networks.namespace(container)?;
     let sockets = networks
         .in_namespace(namespace, move |kernel, fd| {
@@ -102,9 +105,9 @@ async fn furnish(
         })
         .await?;
     if let Some(sockets) = sockets {
-        sandbox::serve_names(networks, container, &now, sockets)?;
+        sandbox::serve_names(networks, container, now, sockets)?;
     }
-    networks.refresh_scope(container, &now);
+    networks.refresh_scope(container, now);
     // The first way out may have come only now, and with it the published
     // ports' target.
     let change = Wanted::Ports { open: now.port_rules(), close: before.port_rules() };
@@ -128,6 +131,11 @@ fn forget(networks: &Networks, container: &ContainerId, endpoint: &EndpointState
 }
 
 impl Networks {
+    /// Whether a container has its resolver.
+    fn serves_names(&self, container: &ContainerId) -> bool {
+        self.lock().sandboxes.get(container).is_some_and(|placed| placed.resolver.is_some())
+    }
+
     /// Tells a container's resolver what it is to know now.
     pub(super) fn refresh_scope(&self, container: &ContainerId, now: &SandboxState) {
         if let Some(placed) = self.lock().sandboxes.get(container) {

@@ -215,12 +215,14 @@ impl Networks {
         .await
     }
 
-    /// Joins a running container to one more network.
+    /// Gives a running container a place in one more network, in the books only: the caller
+    /// stores its state before [`Networks::join`], so that whoever comes after a crash knows
+    /// whose the address is. [`Networks::disconnect`] takes it back.
     ///
     /// # Errors
     /// As [`Networks::sandbox`]; also when it is in the network already, or
     /// in `host` or `none`.
-    pub async fn connect(
+    pub async fn place(
         self: &Arc<Self>,
         container: &ContainerId,
         request: EndpointRequest,
@@ -228,7 +230,24 @@ impl Networks {
         let (this, container) = (Arc::clone(self), container.clone());
         self.finish(async move {
             let _turn = this.turn(&container).await;
-            connect::connect(&this, &container, &request).await
+            connect::place(&this, &container, &request)
+        })
+        .await
+    }
+
+    /// Makes what [`Networks::place`] wrote down. On an error the place is given back.
+    ///
+    /// # Errors
+    /// The kernel or the firewall refuses, or the container has ended.
+    pub async fn join(
+        self: &Arc<Self>,
+        container: &ContainerId,
+        endpoint: EndpointState,
+    ) -> Result<()> {
+        let (this, container) = (Arc::clone(self), container.clone());
+        self.finish(async move {
+            let _turn = this.turn(&container).await;
+            connect::join(&this, &container, &endpoint).await
         })
         .await
     }

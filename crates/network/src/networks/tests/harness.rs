@@ -19,8 +19,9 @@ use shoal_model::{ContainerId, NetworkId, Timestamp};
 use shoal_sys::netns;
 
 use crate::{
-    CreateNetwork, EndpointRequest, HostPort, IpamRequest, MacAddr, Netns, NetworkConfig, Networks,
-    PoolRequest, PortRequest, Protocol, Result, SandboxRequest, SandboxState,
+    CreateNetwork, EndpointRequest, EndpointState, HostPort, IpamRequest, MacAddr, Netns,
+    NetworkConfig, Networks, PoolRequest, PortRequest, Protocol, Result, SandboxRequest,
+    SandboxState,
     link::{change::Change, socket::LinkSocket},
 };
 
@@ -144,6 +145,17 @@ impl Node {
         let sandbox = self.networks.sandbox(&id, request).await?;
         let Netns::Fd(namespace) = sandbox.netns else { panic!("{name} is on the host's network") };
         Ok(Container { id, namespace, state: sandbox.state })
+    }
+
+    /// Joins a container to one more network.
+    pub(super) async fn connect(
+        &self,
+        container: &ContainerId,
+        request: EndpointRequest,
+    ) -> Result<EndpointState> {
+        let endpoint = self.networks.place(container, request).await?;
+        self.networks.join(container, endpoint.clone()).await?;
+        Ok(endpoint)
     }
 
     /// The daemon ends and another one starts; containers run on.

@@ -199,7 +199,7 @@ fn host_and_none() {
 
         let connect = EndpointRequest { network: "bridge".into(), ..EndpointRequest::default() };
         for id in [&id, &none.id] {
-            let error = node.networks.connect(id, connect.clone()).await.unwrap_err();
+            let error = node.connect(id, connect.clone()).await.unwrap_err();
             assert_eq!(error.kind(), Kind::Forbidden);
         }
         let asked = request("x1", &["host", "bridge"], &[]);
@@ -225,23 +225,23 @@ fn running_containers_join_and_leave() {
             network: network.into(),
             ..EndpointRequest::default()
         };
-        let endpoint = node.networks.connect(&a.id, connect("web")).await.unwrap();
+        let endpoint = node.connect(&a.id, connect("web")).await.unwrap();
         assert_eq!(endpoint.link, "eth1");
         ask(inside, (b.ip(), 80));
         // Its first way out.
         assert_eq!(ask(inside, (NEIGHBOUR, 80)), NODE.to_string());
-        let error = node.networks.connect(&a.id, connect("web")).await.unwrap_err();
+        let error = node.connect(&a.id, connect("web")).await.unwrap_err();
         assert_eq!(error.to_string(), "endpoint with name a1 already exists in network web");
 
         node.networks.disconnect(&a.id, "web").await.unwrap();
         assert_closed(inside, (b.ip(), 80));
         let error = node.networks.disconnect(&a.id, "web").await.unwrap_err();
         assert!(error.to_string().ends_with("is not connected to network web"), "{error}");
-        assert_eq!(node.networks.connect(&a.id, connect("web")).await.unwrap().link, "eth1");
+        assert_eq!(node.connect(&a.id, connect("web")).await.unwrap().link, "eth1");
 
         // A published port follows to the next network.
         ask(Some(node.neighbour.as_fd()), (NODE, 8003));
-        node.networks.connect(&b.id, connect("bridge")).await.unwrap();
+        node.connect(&b.id, connect("bridge")).await.unwrap();
         node.networks.disconnect(&b.id, "web").await.unwrap();
         assert_eq!(ask(Some(node.neighbour.as_fd()), (NODE, 8003)), NEIGHBOUR.to_string());
     });

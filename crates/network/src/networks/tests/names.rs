@@ -130,7 +130,7 @@ fn names_follow_those_who_join_and_leave() {
             aliases: vec!["late".into()],
             ..EndpointRequest::default()
         };
-        let endpoint = node.networks.connect(&a.id, asked).await.unwrap();
+        let endpoint = node.connect(&a.id, asked).await.unwrap();
         assert_eq!(lookup(&b, "late"), [endpoint.ipv4]);
         assert_eq!(lookup(&a, "b1"), [b.ip()]);
         node.networks.disconnect(&a.id, "web").await.unwrap();
