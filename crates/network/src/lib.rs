@@ -28,7 +28,10 @@ mod sysctl;
 
 pub use config::{AddressPool, NetworkConfig};
 pub use dns::{
-    files::{DnsOptions, ExtraHost, HostAddress, HostResolver, ResolverMode, hosts, resolv_conf},
+    files::{
+        DnsOptions, ExtraHost, HostAddress, HostResolver, ResolverMode, hosts, own_line,
+        resolv_conf,
+    },
     names::{Names, Owner},
 };
 pub use error::{NetworkError, PortError};

@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use shoal_network::{
-    DnsOptions, ExtraHost, HostAddress, Networks, ResolverMode, SandboxState, hosts, resolv_conf,
+    DnsOptions, ExtraHost, HostAddress, Networks, ResolverMode, SandboxState, hosts, own_line,
+    resolv_conf,
 };
 
 use super::check::read_extra_host;
@@ -32,15 +33,70 @@ pub(crate) fn write(
 ) -> io::Result<()> {
     let files = files(dir);
     let hostname = record.config.hostname.clone().unwrap_or_default();
+    fs::write(files.resolv_conf, resolv_conf_text(record, networks, sandbox))?;
+    fs::write(files.hosts, hosts_text(record, &hostname, networks, sandbox))?;
+    fs::write(files.hostname, format!("{hostname}\n"))
+}
+
+/// Follows a running container into one more network. The files are written in place: they are
+/// mounted, and what the container wrote there stays. Blocks.
+pub(crate) fn join(
+    dir: &Path,
+    record: &Record,
+    networks: &Networks,
+    sandbox: &SandboxState,
+    joined: Joined,
+) -> io::Result<()> {
+    let files = files(dir);
+    if joined.names_are_served_now {
+        fs::write(&files.resolv_conf, resolv_conf_text(record, networks, sandbox))?;
+    }
+    let text = fs::read_to_string(&files.hosts)?;
+    let line = own_hosts_line(record, joined.address);
+    if text.split_inclusive('\n').any(|other| other == line) {
+        return Ok(());
+    }
+    fs::write(&files.hosts, with_line(text, &line))
+}
+
+/// Follows a running container out of a network. Blocks.
+pub(crate) fn leave(dir: &Path, record: &Record, address: Ipv4Addr) -> io::Result<()> {
+    let hosts = files(dir).hosts;
+    let text = fs::read_to_string(&hosts)?;
+    let line = own_hosts_line(record, address);
+    let left: String = text.split_inclusive('\n').filter(|other| *other != line).collect();
+    if left == text { Ok(()) } else { fs::write(&hosts, left) }
+}
+
+/// What a container has since it is in one more network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Joined {
+    /// Its address there.
+    pub(crate) address: Ipv4Addr,
+    /// Whether names are answered inside only since.
+    pub(crate) names_are_served_now: bool,
+}
+
+fn own_hosts_line(record: &Record, address: Ipv4Addr) -> String {
+    let hostname = record.config.hostname.as_deref().unwrap_or_default();
+    own_line(hostname, &record.config.domainname, address)
+}
+
+fn with_line(mut text: String, line: &str) -> String {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(line);
+    text
+}
+
+fn resolv_conf_text(record: &Record, networks: &Networks, sandbox: &SandboxState) -> String {
     let mode = match (sandbox.host, sandbox.embedded_dns) {
         (true, _) => ResolverMode::Host,
         (false, true) => ResolverMode::Embedded,
         (false, false) => ResolverMode::Bridge,
     };
-    let resolver = networks.host_resolver();
-    fs::write(files.resolv_conf, resolv_conf(&resolver, &dns_options(&record.host), mode))?;
-    fs::write(files.hosts, hosts_text(record, &hostname, networks, sandbox))?;
-    fs::write(files.hostname, format!("{hostname}\n"))
+    resolv_conf(&networks.host_resolver(), &dns_options(&record.host), mode)
 }
 
 fn hosts_text(
@@ -70,17 +126,11 @@ fn hosts_text(
 }
 
 /// The node's own file, and what the container adds.
-fn with_extra(mut text: String, extra: &[ExtraHost], gateway: Ipv4Addr) -> String {
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    for ExtraHost { name, address } in extra {
-        match address {
-            HostAddress::Ip(address) => text.push_str(&format!("{address}\t{name}\n")),
-            HostAddress::Gateway => text.push_str(&format!("{gateway}\t{name}\n")),
-        }
-    }
-    text
+fn with_extra(text: String, extra: &[ExtraHost], gateway: Ipv4Addr) -> String {
+    extra.iter().fold(text, |text, ExtraHost { name, address }| match address {
+        HostAddress::Ip(address) => with_line(text, &format!("{address}\t{name}\n")),
+        HostAddress::Gateway => with_line(text, &format!("{gateway}\t{name}\n")),
+    })
 }
 
 /// The resolver's settings of a container.

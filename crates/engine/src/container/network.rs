@@ -1,14 +1,16 @@
 //! Joins containers to networks, and takes them out.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use shoal_network::{EndpointRequest, EndpointState, SandboxState};
 
-use super::Containers;
 use super::container::Container;
 use super::launch::endpoint_request;
+use super::{Containers, etc};
 use crate::domain::{EndpointOptions, NetworkMode};
 use crate::error::ContainerError;
+use crate::node::blocking;
 
 impl Containers {
     /// Joins a container to one more network, whether it runs or not.
@@ -107,6 +109,7 @@ impl Containers {
                 }
                 let mut gone = before;
                 gone.endpoints.retain(|endpoint| endpoint.network == network.id);
+                containers.write_left(&container, &gone.endpoints).await;
                 containers.publish_networks(&record, Some(&gone), "disconnect");
             }
             containers.save_record(&container, record).await?;
@@ -124,13 +127,42 @@ impl Containers {
         request: EndpointRequest,
     ) -> Result<EndpointState, ContainerError> {
         let networks = &self.node.networks;
+        let names_served = networks.state(&container.id).is_some_and(|state| state.embedded_dns);
         let endpoint = networks.place(&container.id, request).await?;
         self.save_sandbox(container).await;
         if let Err(error) = networks.join(&container.id, endpoint.clone()).await {
             self.save_sandbox(container).await;
             return Err(error.into());
         }
+        self.write_joined(container, names_served, endpoint.ipv4).await;
         Ok(endpoint)
+    }
+
+    /// Tells a container's files that it is in one more network. It is, whatever becomes of them.
+    async fn write_joined(&self, container: &Container, names_served: bool, address: Ipv4Addr) {
+        let (node, record) = (self.node.clone(), container.record());
+        let written = blocking(move || {
+            let Some(sandbox) = node.networks.state(&record.id) else { return Ok(()) };
+            let names_are_served_now = sandbox.embedded_dns && !names_served;
+            let joined = etc::Joined { address, names_are_served_now };
+            etc::join(&node.paths.dir(&record.id), &record, &node.networks, &sandbox, joined)
+        });
+        if let Err(error) = written.await {
+            tracing::error!(container = %container.id, %error, "cannot write a container's /etc files");
+        }
+    }
+
+    /// Tells a container's files that it is in these networks no longer.
+    async fn write_left(&self, container: &Container, left: &[EndpointState]) {
+        let (node, record) = (self.node.clone(), container.record());
+        let addresses: Vec<Ipv4Addr> = left.iter().map(|endpoint| endpoint.ipv4).collect();
+        let written = blocking(move || {
+            let dir = node.paths.dir(&record.id);
+            addresses.iter().try_for_each(|address| etc::leave(&dir, &record, *address))
+        });
+        if let Err(error) = written.await {
+            tracing::error!(container = %container.id, %error, "cannot write a container's /etc files");
+        }
     }
 
     /// Takes a container out again of a network that its record could not be given.
@@ -139,6 +171,7 @@ impl Containers {
         if let Err(error) = self.node.networks.disconnect(&container.id, network).await {
             tracing::error!(container = %container.id, %error, "a container stays in a network");
         }
+        self.write_left(container, std::slice::from_ref(endpoint)).await;
         self.save_sandbox(container).await;
     }
 

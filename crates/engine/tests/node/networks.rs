@@ -99,9 +99,16 @@ fn names_resolve_in_a_network_of_the_users() {
         assert_eq!(containers.inspect("crab").unwrap().networks.len(), 2);
         let again = containers.connect("crab", "sea", EndpointOptions::default()).await;
         assert_eq!(again.unwrap_err().kind(), Kind::Forbidden);
-        assert_eq!(daemon.exec("crab", &["nslookup", "whale", "127.0.0.11"]).await.1, 0);
+        assert_eq!(daemon.exec("crab", &["nslookup", "whale"]).await.1, 0);
+        let address = containers.inspect("crab").unwrap().networks["sea"].ip_address.unwrap();
+        let line = format!(
+            "{address}\t{}\n",
+            containers.inspect("crab").unwrap().config.hostname.unwrap()
+        );
+        assert!(daemon.exec("crab", &["cat", "/etc/hosts"]).await.0.ends_with(&line));
         containers.disconnect("crab", "sea", false).await.unwrap();
         assert_eq!(containers.inspect("crab").unwrap().networks.len(), 1);
+        assert!(!daemon.exec("crab", &["cat", "/etc/hosts"]).await.0.contains(&line));
         daemon.remove("crab").await;
         daemon.remove("whale").await;
         daemon.networks.remove("sea").await.unwrap();

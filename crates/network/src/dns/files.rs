@@ -160,14 +160,18 @@ pub fn hosts(
         };
         text.push_str(&format!("{address}\t{name}\n"));
     }
-    let own = match domainname {
-        "" => hostname.to_owned(),
-        domain => format!("{hostname}.{domain} {hostname}"),
-    };
     for address in addresses.iter().filter(|a| !a.is_unspecified()) {
-        text.push_str(&format!("{address}\t{own}\n"));
+        text.push_str(&own_line(hostname, domainname, *address));
     }
     text
+}
+
+/// The line of a container's /etc/hosts with its own names, line end included.
+pub fn own_line(hostname: &str, domainname: &str, address: Ipv4Addr) -> String {
+    match domainname {
+        "" => format!("{address}\t{hostname}\n"),
+        domain => format!("{address}\t{hostname}.{domain} {hostname}\n"),
+    }
 }
 
 #[cfg(test)]
