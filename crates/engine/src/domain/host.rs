@@ -104,7 +104,8 @@ pub struct Resources {
     pub cpuset_cpus: String,
     /// Memory nodes it may use; empty is all.
     pub cpuset_mems: String,
-    /// Number of processes; `None` is no limit.
+    /// Number of processes; `None` is no limit, and in an update the limit there is; below 0
+    /// there is none any more.
     pub pids_limit: Option<i64>,
     /// Resource limits of the process.
     pub ulimits: Vec<Ulimit>,

@@ -60,7 +60,8 @@ pub(crate) fn limits(resources: &Resources) -> Limits {
         cpu_period_us: period,
         cpuset_cpus: text(&resources.cpuset_cpus),
         cpuset_mems: text(&resources.cpuset_mems),
-        pids_max: resources.pids_limit.filter(|limit| *limit > 0),
+        // Below 0: no limit, also where there was one.
+        pids_max: resources.pids_limit.filter(|limit| *limit != 0),
         ..Limits::default()
     }
 }

@@ -360,6 +360,15 @@ fn limits_and_policy_can_be_changed() {
         let host: HostConfig = daemon.containers().inspect(id.as_str()).unwrap().host;
         assert_eq!(host.restart_policy, RestartPolicy::UnlessStopped);
         assert_eq!(host.network_mode, NetworkMode::Host);
+        let no_limit = UpdateContainer {
+            resources: shoal_engine::domain::Resources {
+                pids_limit: Some(-1),
+                ..Default::default()
+            },
+            restart_policy: None,
+        };
+        daemon.containers().update(id.as_str(), no_limit).await.unwrap();
+        assert_eq!(daemon.containers().stats(id.as_str()).await.unwrap().pids_limit, 0);
         daemon.remove(id.as_str()).await;
         daemon.close().await;
     });

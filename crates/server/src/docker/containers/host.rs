@@ -96,7 +96,9 @@ impl HostDocument {
     /// Shoal does not have.
     pub(crate) fn into_domain(self) -> Result<HostConfig> {
         self.refuse()?;
-        let resources = self.resources()?;
+        let mut resources = self.resources()?;
+        // A new container has no limit to be rid of.
+        resources.pids_limit = resources.pids_limit.filter(|limit| *limit > 0);
         let security = Security::read(&self.security_opt)?;
         let restart_policy = read_restart(&self.restart)?;
         Ok(HostConfig {
@@ -172,7 +174,8 @@ impl HostDocument {
             cpu_period_us: positive(self.cpu_period, "CpuPeriod")?,
             cpuset_cpus: self.cpuset_cpus.clone(),
             cpuset_mems: self.cpuset_mems.clone(),
-            pids_limit: Some(self.pids_limit).filter(|limit| *limit > 0),
+            // Less than none is no limit, which is news to one that has a limit.
+            pids_limit: (self.pids_limit != 0).then_some(self.pids_limit.max(-1)),
             ulimits: self.ulimits.iter().map(UlimitDocument::to_domain).collect(),
             devices: self.devices.iter().map(DeviceDocument::to_domain).collect(),
             device_cgroup_rules: self.device_rules.clone(),
@@ -273,4 +276,22 @@ fn read_mounts(
         read.push(Mount::parse_tmpfs(destination, options)?);
     }
     Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_update_can_take_the_limit_of_processes_away() {
+        let document = |limit: i64| -> HostDocument {
+            crate::docker::body::parse(json!({ "PidsLimit": limit })).unwrap()
+        };
+        let update = |limit| document(limit).resources().unwrap().pids_limit;
+        assert_eq!([update(0), update(5), update(-1)], [None, Some(5), Some(-1)]);
+        let create = |limit| document(limit).into_domain().unwrap().resources.pids_limit;
+        assert_eq!([create(0), create(5), create(-1)], [None, Some(5), None]);
+    }
 }
