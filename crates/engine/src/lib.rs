@@ -23,7 +23,7 @@ mod spec;
 mod stream;
 mod volume;
 
-pub use config::EngineConfig;
+pub use config::{EngineConfig, OpenFiles};
 pub use container::{Containers, StateWatch, Waiting, names};
 pub use engine::Engine;
 pub use error::{ContainerError, ExecError, OpenError, VolumeError};

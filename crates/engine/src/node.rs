@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, OpenFiles};
 use crate::container::check::Machine;
 use crate::container::record::Paths;
 use crate::error::ContainerError;
@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) filters: Filters,
     /// Work that goes on by itself.
     pub(crate) tasks: Tasks,
+    /// Open files of a container that has no limit of its own.
+    pub(crate) open_files: Option<OpenFiles>,
 }
 
 impl Node {
@@ -64,6 +66,7 @@ impl Node {
             cgroups: Cgroups::detect(&config.cgroup_parent)?,
             filters: Filters::open(&config.run)?,
             tasks: Tasks::new(parallel),
+            open_files: config.open_files,
         })
     }
 

@@ -129,6 +129,7 @@ pub(super) fn find(
         devices: devices(record)?,
         seccomp: filter(node, record)?,
         log: node.paths.log(&record.id),
+        open_files: node.open_files,
     })
 }
 

@@ -17,6 +17,7 @@ use oci_spec::runtime::{
 };
 use shoal_runtime::bundle::{Lenient, LogConfig, RootFs, ShimConfig};
 
+use crate::config::OpenFiles;
 use crate::container::record::Record;
 use crate::domain::{CgroupnsMode, IpcMode, LogDriver, PidMode, UtsMode};
 
@@ -76,6 +77,8 @@ pub(crate) struct Facts {
     pub(crate) seccomp: Option<PathBuf>,
     /// The container's log file.
     pub(crate) log: PathBuf,
+    /// Open files of a container that has no limit of its own; `None` is the daemon's limit.
+    pub(crate) open_files: Option<OpenFiles>,
 }
 
 /// A container's place in the networks.
@@ -131,7 +134,7 @@ pub(crate) fn build(record: &Record, facts: &Facts) -> Result<(Spec, ShimConfig)
     root.set_path(PathBuf::from("rootfs")).set_readonly(Some(host.readonly_rootfs));
     spec.set_root(Some(root));
     spec.set_mounts(Some(mounts::mounts(record, facts)));
-    spec.set_process(Some(process::process(record)?));
+    spec.set_process(Some(process::process(record, facts)?));
     let own_names = host.uts_mode == UtsMode::Private;
     spec.set_hostname(own_names.then(|| record.config.hostname.clone()).flatten());
     let domainname = &record.config.domainname;

@@ -5,7 +5,9 @@ use oci_spec::runtime::{
     Process, User,
 };
 
+use super::Facts;
 use super::capabilities::{CapabilityError, effective};
+use crate::config::OpenFiles;
 use crate::container::record::Record;
 use crate::domain::TerminalSize;
 
@@ -13,7 +15,7 @@ use crate::domain::TerminalSize;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The process a record describes.
-pub(super) fn process(record: &Record) -> Result<Process, CapabilityError> {
+pub(super) fn process(record: &Record, facts: &Facts) -> Result<Process, CapabilityError> {
     let host = &record.host;
     let mut process = Process::default();
     process
@@ -23,7 +25,7 @@ pub(super) fn process(record: &Record) -> Result<Process, CapabilityError> {
         .set_env(Some(environment(record)))
         .set_cwd(working_directory(record).into())
         .set_capabilities(Some(capabilities(record)?))
-        .set_rlimits(Some(rlimits(record)))
+        .set_rlimits(Some(rlimits(record, facts.open_files)))
         .set_no_new_privileges(Some(host.no_new_privileges))
         .set_oom_score_adj(Some(host.oom_score_adj));
     if let Some(size) = host.console_size.filter(|_| record.config.tty) {
@@ -90,18 +92,21 @@ fn capabilities(record: &Record) -> Result<LinuxCapabilities, CapabilityError> {
     Ok(capabilities)
 }
 
-fn rlimits(record: &Record) -> Vec<PosixRlimit> {
-    let limits = record.host.resources.ulimits.iter().filter_map(|ulimit| {
+fn rlimits(record: &Record, open_files: Option<OpenFiles>) -> Vec<PosixRlimit> {
+    let asked = record.host.resources.ulimits.iter().filter_map(|ulimit| {
         // -1 is the kernel's "no limit", which is the highest number there.
-        let (soft, hard) = (ulimit.soft as u64, ulimit.hard as u64);
-        PosixRlimitBuilder::default()
-            .typ(rlimit_type(&ulimit.name)?)
-            .soft(soft)
-            .hard(hard)
-            .build()
-            .ok()
+        rlimit(rlimit_type(&ulimit.name)?, ulimit.soft as u64, ulimit.hard as u64)
     });
-    limits.collect()
+    let mut limits: Vec<_> = asked.collect();
+    let open_files_asked = limits.iter().any(|limit| limit.typ() == PosixRlimitType::RlimitNofile);
+    if let (Some(OpenFiles { soft, hard }), false) = (open_files, open_files_asked) {
+        limits.extend(rlimit(PosixRlimitType::RlimitNofile, soft, hard));
+    }
+    limits
+}
+
+fn rlimit(kind: PosixRlimitType, soft: u64, hard: u64) -> Option<PosixRlimit> {
+    PosixRlimitBuilder::default().typ(kind).soft(soft).hard(hard).build().ok()
 }
 
 /// The limit with this name in lower case.

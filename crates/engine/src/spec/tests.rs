@@ -165,6 +165,22 @@ fn limits_and_rights() {
 }
 
 #[test]
+fn open_files_are_limited_as_asked_or_as_the_node_says() {
+    let limits = |record: &Record, open_files| {
+        let facts = Facts { open_files, ..facts() };
+        let (document, _) = build(record, &facts).unwrap();
+        let limits = document.process().as_ref().unwrap().rlimits().clone().unwrap_or_default();
+        limits.iter().map(|limit| (limit.soft(), limit.hard())).collect::<Vec<_>>()
+    };
+    let nodes = Some(OpenFiles { soft: 1024, hard: 4096 });
+    let mut record = record();
+    assert_eq!(limits(&record, None), []);
+    assert_eq!(limits(&record, nodes), [(1024, 4096)]);
+    record.host.resources.ulimits = vec![Ulimit { name: "nofile".into(), soft: 10, hard: 20 }];
+    assert_eq!(limits(&record, nodes), [(10, 20)]);
+}
+
+#[test]
 fn mounts_of_the_user() {
     let point = |destination: &str, kind, source: &str| MountPoint {
         mount: Mount { destination: destination.into(), kind, read_only: true },

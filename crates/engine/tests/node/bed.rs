@@ -175,7 +175,13 @@ pub(crate) async fn open(
         import_busybox(&images, dir);
     }
     let networks = Networks::open(&root.join("network"), NetworkConfig::default()).await.unwrap();
-    let config = EngineConfig { root, run, cgroup_parent: cgroup_parent.into(), parallel_starts };
+    let config = EngineConfig {
+        root,
+        run,
+        cgroup_parent: cgroup_parent.into(),
+        parallel_starts,
+        open_files: None,
+    };
     let shim = ShimBinary::open(&shim_path()).unwrap();
     let engine = Engine::open(config, images.clone(), networks.clone(), shim).await.unwrap();
     Daemon { engine, networks }

@@ -68,6 +68,7 @@ impl Machine {
             run: root.join("run"),
             cgroup_parent: place.cgroup_parent.clone(),
             parallel_starts: None,
+            open_files: None,
         };
         let engine = Engine::open(config, images.clone(), networks.clone(), shim).await.unwrap();
         Self { engine, networks, images, root }

@@ -14,6 +14,7 @@ mod tls;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use shoal_engine::OpenFiles;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -36,19 +37,19 @@ pub(crate) fn run(args: Args) -> Result<()> {
     logs::start(&config.log_level)?;
     // The ring provider is the only one linked; a second call would only say so.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    raise_open_files();
+    let open_files = raise_open_files();
     let _lock = lock::Lock::take(&config.root, &config.run_dir)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, open_files));
     runtime.shutdown_timeout(SESSIONS_GRACE);
     served
 }
 
-async fn serve(config: Config) -> Result<()> {
+async fn serve(config: Config, open_files: OpenFiles) -> Result<()> {
     let stop = CancellationToken::new();
     let listeners = listen::open(&config).await?;
-    let parts = Parts::open(&config, stop.clone()).await?;
+    let parts = Parts::open(&config, open_files, stop.clone()).await?;
     let mut serving = JoinSet::new();
     for listener in listeners {
         tracing::info!(address = %listener.address(), "listening");
@@ -86,12 +87,16 @@ async fn told_to_stop() -> Result<&'static str> {
     Ok(name)
 }
 
-/// 500 containers need some thousand descriptors; the usual soft limit is 1,024.
-fn raise_open_files() {
+/// 500 containers need some thousand descriptors; the usual soft limit is 1,024. The answer is
+/// the limit there was: containers have that one, as programs there may close every number below
+/// it at their start.
+fn raise_open_files() -> OpenFiles {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::info!(%error, "the limit of open files stays as it is");
     }
+    let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+    OpenFiles { soft: number(limit.current), hard: number(limit.maximum) }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use shoal_engine::{Engine, EngineConfig};
+use shoal_engine::{Engine, EngineConfig, OpenFiles};
 use shoal_image::{Store, StoreConfig};
 use shoal_network::Networks;
 use shoal_node::{Node, NodeConfig};
@@ -29,15 +29,20 @@ impl Parts {
     ///
     /// # Errors
     /// What keeps a part from opening.
-    pub(super) async fn open(config: &Config, stop: CancellationToken) -> Result<Self> {
+    pub(super) async fn open(
+        config: &Config,
+        open_files: OpenFiles,
+        stop: CancellationToken,
+    ) -> Result<Self> {
         let shim = ShimBinary::open(&config.shim).context("loading the shim")?;
         let images = open_images(config).await?;
         let networks = Networks::open(&config.root.join("network"), config.network.clone())
             .await
             .context("opening the networks")?;
-        let engine = Engine::open(engine_config(config), images.clone(), networks.clone(), shim)
-            .await
-            .context("opening the engine")?;
+        let engine =
+            Engine::open(engine_config(config, open_files), images.clone(), networks.clone(), shim)
+                .await
+                .context("opening the engine")?;
         collect_garbage(images.clone()).await;
         let builds = Builds::new(&config.root, engine.clone(), images.clone());
         let executor =
@@ -99,12 +104,13 @@ async fn collect_garbage(images: Arc<Store>) {
     }
 }
 
-fn engine_config(config: &Config) -> EngineConfig {
+fn engine_config(config: &Config, open_files: OpenFiles) -> EngineConfig {
     EngineConfig {
         root: config.root.clone(),
         run: config.run_dir.clone(),
         cgroup_parent: config.cgroup_parent.clone(),
         parallel_starts: None,
+        open_files: Some(open_files),
     }
 }
 
