@@ -30,5 +30,6 @@ pub use error::{ContainerError, ExecError, OpenError, VolumeError};
 pub use events::Events;
 pub use exec::{ClaimedExec, Execs};
 pub use logs::LogStream;
+pub use node::processors;
 pub use stream::{Attached, Input, InputClosed, LogEntry, Output, OutputChunk, OutputStream};
 pub use volume::Volumes;

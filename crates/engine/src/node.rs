@@ -72,7 +72,7 @@ impl Node {
 
     /// What the machine has.
     pub(crate) fn machine(&self) -> Machine {
-        let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+        let processors = processors() as u64;
         let (cpus, memory_nodes) = &*ONLINE;
         Machine { processors, memory_bytes: machine_memory_bytes(), cpus, memory_nodes }
     }
@@ -91,6 +91,16 @@ static ONLINE: LazyLock<(String, String)> = LazyLock::new(|| {
     };
     (list("/sys/devices/system/cpu/online"), list("/sys/devices/system/node/online"))
 });
+
+/// Processors the daemon may run on, and containers with it. A quota of the daemon's own cgroup
+/// is not theirs, and does not count.
+pub fn processors() -> usize {
+    match rustix::thread::sched_getaffinity(None) {
+        Ok(set) => set.count() as usize,
+        // More processors than the set holds.
+        Err(_) => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
 
 /// Bytes of memory of this machine.
 pub(crate) fn machine_memory_bytes() -> u64 {

@@ -8,7 +8,7 @@ use super::Containers;
 use crate::clock;
 use crate::domain::{NetworkCounters, Stats};
 use crate::error::ContainerError;
-use crate::node::{Node, blocking, machine_memory_bytes};
+use crate::node::{Node, blocking, machine_memory_bytes, processors};
 
 /// `USER_HZ`: what `/proc/stat` counts in.
 const TICKS_PER_SECOND: u64 = 100;
@@ -68,7 +68,7 @@ fn measure(
         cpu_user: Duration::from_nanos(cpu.user_ns),
         cpu_per_processor: cpu.per_cpu_ns.into_iter().map(Duration::from_nanos).collect(),
         cpu_system: machine_cpu(&fs::read_to_string("/proc/stat")?),
-        online_cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u32),
+        online_cpus: processors() as u32,
         throttling: (cpu.periods, cpu.throttled_periods, Duration::from_nanos(cpu.throttled_ns)),
         memory_usage_bytes: memory.usage_bytes,
         memory_max_usage_bytes: memory.max_usage_bytes,

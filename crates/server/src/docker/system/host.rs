@@ -2,7 +2,6 @@
 //! keep them. What cannot be read is empty or zero.
 
 use std::fs;
-use std::thread::available_parallelism;
 
 use shoal_model::Platform;
 
@@ -48,7 +47,7 @@ impl Host {
             os_version: fact("VERSION_ID"),
             architecture: Platform::host().architecture,
             machine: std::env::consts::ARCH.to_owned(),
-            processors: available_parallelism().map_or(1, usize::from),
+            processors: shoal_engine::processors(),
             memory_bytes: memory_bytes(&read("/proc/meminfo")).unwrap_or_default(),
             cgroup_version: cgroup_version(),
             open_files: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::thread::available_parallelism;
 
 use shoal_model::Platform;
 use shoal_model::swarm::{EngineDescription, NodeDescription, Plugin, Resources, TlsDescription};
@@ -19,7 +18,7 @@ const PLUGINS: [(&str, &str); 6] = [
 
 /// Describes this node. Reads files.
 pub(super) fn describe(labels: &[String]) -> NodeDescription {
-    let processors = available_parallelism().map_or(1, usize::from);
+    let processors = shoal_engine::processors();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let pair = |label: &String| match label.split_once('=') {
         Some((key, value)) => (key.to_owned(), value.to_owned()),
