@@ -189,13 +189,20 @@ fn collect(
     // Of the list of a privileged container, links and own devices are left out;
     // a device that was asked for by a link is meant.
     let top = depth == DEVICE_DEPTH;
-    let metadata = if top { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
+    let metadata = match if top { fs::metadata(path) } else { fs::symlink_metadata(path) } {
+        Err(error) if !top && is_gone(&error) => return Ok(()),
+        other => other?,
+    };
     let kind = metadata.file_type();
     if kind.is_dir() {
         if depth == 0 {
             return Ok(());
         }
-        for entry in fs::read_dir(path)? {
+        let entries = match fs::read_dir(path) {
+            Err(error) if !top && is_gone(&error) => return Ok(()),
+            other => other?,
+        };
+        for entry in entries {
             let entry = entry?;
             if OWN_DEVICES.iter().any(|own| Path::new(own) == entry.path()) {
                 continue;
@@ -221,6 +228,11 @@ fn collect(
     Ok(())
 }
 
+/// Whether a device went away since it was listed: others come and go all the time.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
 #[cfg(test)]
 mod tests {
     use shoal_model::{Classify, Kind};
@@ -231,6 +243,8 @@ mod tests {
     fn a_device_that_is_not_there_is_the_askers_mistake() {
         let (path, mut found) = (Path::new("/dev/no-such-device"), Vec::new());
         let error = collect(path, path, "rwm", DEVICE_DEPTH, &mut found).unwrap_err();
+        // Listed a moment ago.
+        collect(path, path, "rwm", DEVICE_DEPTH - 1, &mut found).unwrap();
         let error = no_device(path, &error);
         assert_eq!(
             error.to_string(),
