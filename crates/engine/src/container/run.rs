@@ -73,13 +73,13 @@ impl Containers {
         container: &Arc<Container>,
         starter: Starter,
     ) -> Result<(), ContainerError> {
+        // Waits until an earlier run is cleaned up: before the permit, which others can use.
+        let session = container.session.clone().lock_owned().await;
         let tasks = &self.node.tasks;
         let _permit = tokio::select! {
             permit = tasks.starts.acquire() => permit.map_err(|_| ContainerError::ShuttingDown)?,
             () = tasks.closing.cancelled() => return Err(ContainerError::ShuttingDown),
         };
-        // Waits until an earlier run is cleaned up.
-        let session = container.session.clone().lock_owned().await;
         let Running { pid, started_at, sandbox, exit } = self.launch(container).await?;
         let record = container.record();
         self.publish_networks(&record, sandbox.as_deref(), "connect");
