@@ -17,7 +17,7 @@ use shoal_model::ContainerId;
 use tokio::sync::{Mutex as Gate, oneshot, watch};
 
 use super::record::Record;
-use super::state::RunState;
+use super::state::{Kept, RunState};
 use crate::shim::Connection;
 
 /// One container.
@@ -29,8 +29,8 @@ pub(crate) struct Container {
     pub(crate) gate: Gate<()>,
     /// Owner of the run-time things.
     pub(crate) session: Arc<Gate<()>>,
-    /// One writer of `state.json` at a time.
-    pub(crate) disk: Gate<()>,
+    /// One writer of `state.json` at a time, and what of it survives a power cut.
+    pub(crate) disk: Gate<Kept>,
     /// Where it is.
     pub(crate) state: watch::Sender<RunState>,
     record: RwLock<Arc<Record>>,

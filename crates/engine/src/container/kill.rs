@@ -11,7 +11,7 @@ use shoal_runtime::protocol::Operation;
 use super::container::Container;
 use super::record::Record;
 use super::state::{Happening, Phase};
-use super::{Containers, not_running};
+use super::{Containers, is_started_at_boot, not_running};
 use crate::error::ContainerError;
 use crate::shim::{ANSWER_DEADLINE, Connection, ShimError, in_time, is_late};
 
@@ -67,7 +67,7 @@ impl Containers {
         let exits = container.state.borrow().exits;
         if signal == Signal::KILL || signal == stop_signal(container) {
             // Whoever does this does not want it back.
-            self.note_stop_by_hand(container);
+            self.note_stop_by_hand(container).await;
         }
         match self.signal(container, signal).await? {
             Delivery::Done => {}
@@ -94,7 +94,7 @@ impl Containers {
         if !phase.has_process() {
             return Ok(());
         }
-        self.note_stop_by_hand(container);
+        self.note_stop_by_hand(container).await;
         if self.signal(container, Signal::KILL).await? == Delivery::Late {
             self.give_up(container, exits);
         }
@@ -136,8 +136,12 @@ impl Containers {
     }
 
     /// The restart policy keeps still until the next start.
-    pub(super) fn note_stop_by_hand(&self, container: &Container) {
+    pub(super) async fn note_stop_by_hand(&self, container: &Arc<Container>) {
         container.state.send_modify(|state| state.stopped_by_hand = true);
+        if is_started_at_boot(&container.record()) {
+            // Now: whoever waits for the end is told before that is stored.
+            self.save_state(container).await;
+        }
     }
 
     /// Drops the restart policy's plan to start a container again.

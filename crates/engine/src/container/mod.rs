@@ -54,6 +54,7 @@ pub use wait::Waiting;
 pub use watch::StateWatch;
 
 use crate::clock;
+use crate::domain::RestartPolicy;
 use crate::error::ContainerError;
 use crate::events::{Event, Events, ObjectType};
 use crate::logs::LogWatch;
@@ -62,7 +63,7 @@ use crate::volume::Volumes;
 use container::Container;
 use execs::ExecTable;
 use record::Record;
-use state::{Happening, Refused, RunState};
+use state::{Happening, Kept, Refused, RunState};
 use table::Table;
 
 /// The containers of a node. Cheap to clone; all clones are one set.
@@ -148,13 +149,19 @@ impl Containers {
 
     /// Writes a container's state to disk.
     pub(crate) async fn save_state(&self, container: &Arc<Container>) {
-        let _disk = container.disk.lock().await;
+        let mut kept = container.disk.lock().await;
         let state = container.state.borrow().clone();
+        let now = state.kept();
+        // A flush takes as long as a whole start: only where there is something to lose.
+        let durable = must_be_synced(&container.record(), now, *kept);
         let (node, id) = (self.node.clone(), container.id.clone());
-        let written = blocking(move || node.paths.write_state(&id, &state)).await;
-        if let Err(error) = written {
-            // The container itself is well; a restart of the daemon will ask its shim.
-            tracing::error!(container = %container.id, %error, "cannot store a container's state");
+        match blocking(move || node.paths.write_state(&id, &state, durable)).await {
+            Ok(()) if durable => *kept = now,
+            Ok(()) => {}
+            Err(error) => {
+                // The container itself is well; a restart of the daemon will ask its shim.
+                tracing::error!(container = %container.id, %error, "cannot store a container's state");
+            }
         }
     }
 
@@ -178,7 +185,46 @@ pub(crate) fn is_durable(record: &Record) -> bool {
     !record.host.auto_remove && !record.hidden
 }
 
+/// Whether a container's restart policy may start it after a power cut.
+fn is_started_at_boot(record: &Record) -> bool {
+    is_durable(record) && record.host.restart_policy != RestartPolicy::No
+}
+
+/// Whether a state must survive a power cut of which so much is `kept` already.
+fn must_be_synced(record: &Record, now: Kept, kept: Kept) -> bool {
+    now != kept && is_started_at_boot(record)
+}
+
 /// Docker's sentence for a container that has no process.
 pub(crate) fn not_running(id: &ContainerId) -> ContainerError {
     ContainerError::Conflict(format!("container {id} is not running"))
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_model::Timestamp;
+
+    use super::container::tests::record;
+    use super::*;
+
+    #[test]
+    fn only_what_a_restart_policy_goes_by_is_synced() {
+        let mut web = record(&"a".repeat(64), "web");
+        let mut state = RunState::default();
+        let never = state.kept();
+        state.note_start(false);
+        state.started_at = Some(Timestamp::EPOCH);
+        let started = state.kept();
+        assert!(!must_be_synced(&web, started, never));
+        web.host.restart_policy = RestartPolicy::UnlessStopped;
+        assert!(must_be_synced(&web, started, never));
+        // Again by its policy: nothing new.
+        state.note_start(true);
+        state.started_at = Some(Timestamp::from_seconds(1));
+        assert!(!must_be_synced(&web, state.kept(), started));
+        state.stopped_by_hand = true;
+        assert!(must_be_synced(&web, state.kept(), started));
+        web.hidden = true;
+        assert!(!must_be_synced(&web, state.kept(), started));
+    }
 }

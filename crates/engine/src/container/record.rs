@@ -3,7 +3,7 @@
 //! | file under `root/containers/<id>/` | changes | durable |
 //! |---|---|---|
 //! | `container.json` ([`Record`]) | at create, rename, update, connect | synced before the caller is told |
-//! | `state.json` ([`RunState`]) | at every start and exit | not synced: a power cut ends every run anyway |
+//! | `state.json` ([`RunState`]) | at every start and exit | not synced, as a power cut ends every run anyway; but for what a restart policy goes by then |
 //! | `upper/`, `work/` | by the container | no |
 //! | `hosts`, `hostname`, `resolv.conf` | at every start | no |
 //! | `<id>-json.log` | by the shim | no |
@@ -161,9 +161,14 @@ impl Paths {
         }
     }
 
-    /// Writes the state.
-    pub(crate) fn write_state(&self, id: &ContainerId, state: &RunState) -> io::Result<()> {
-        write_json(&self.dir(id), STATE_FILE, state, false)
+    /// Writes the state. With `durable` it survives a power cut.
+    pub(crate) fn write_state(
+        &self,
+        id: &ContainerId,
+        state: &RunState,
+        durable: bool,
+    ) -> io::Result<()> {
+        write_json(&self.dir(id), STATE_FILE, state, durable)
     }
 
     /// Writes, into a bundle, the state in which a start begins. Here and not beside the record,
@@ -273,7 +278,7 @@ mod tests {
         let kept = paths.dir(&web.id);
         fs::create_dir(&kept).unwrap();
         paths.write_record(&web, false).unwrap();
-        paths.write_state(&web.id, &RunState::default()).unwrap();
+        paths.write_state(&web.id, &RunState::default(), false).unwrap();
         let files = [RECORD_FILE, STATE_FILE].map(|name| kept.join(name));
         assert_eq!(files.each_ref().map(|path| mode(path)), [0o600; 2]);
 

@@ -226,7 +226,22 @@ pub(crate) struct RunState {
     pub(crate) health: Option<Box<crate::domain::HealthView>>,
 }
 
+/// What a restart policy goes by after a power cut: this much of a state is synced. The default
+/// is what is read where no state is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// It has run.
+    started: bool,
+    /// Somebody asked it to stop.
+    stopped_by_hand: bool,
+}
+
 impl RunState {
+    /// What of it a power cut must not take.
+    pub(crate) fn kept(&self) -> Kept {
+        Kept { started: self.started_at.is_some(), stopped_by_hand: self.stopped_by_hand }
+    }
+
     /// Lets `happening` happen, or says why it cannot.
     pub(crate) fn apply(&mut self, happening: Happening) -> Result<(), Refused> {
         self.phase = self.phase.transition(happening)?;

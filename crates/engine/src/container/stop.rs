@@ -47,7 +47,7 @@ impl Containers {
         if !phase.has_process() {
             return Ok(());
         }
-        self.note_stop_by_hand(container);
+        self.note_stop_by_hand(container).await;
         let signal = options.signal.unwrap_or_else(|| stop_signal(container));
         let delivery = self.signal(container, signal).await?;
         if delivery == Delivery::Done {

@@ -40,6 +40,10 @@ impl Containers {
                 containers.ask(&container, Operation::Update(Box::new(limits))).await?;
             }
             containers.save_record(&container, record).await?;
+            if change.restart_policy.is_some() {
+                // It may go by what was not synced yet.
+                containers.save_state(&container).await;
+            }
             containers.publish(&container.record(), "update", &[]);
             Ok(Updated { warnings })
         };
