@@ -22,6 +22,13 @@ fn a_plain_container_is_fine() {
 }
 
 #[test]
+fn the_domain_name_of_its_own_uts_namespace_can_be_set() {
+    let mut host = HostConfig::default();
+    host.sysctls.insert("kernel.domainname".into(), "example.org".into());
+    assert_eq!(check(&config(), &host, MACHINE).unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn configurations_without_sense_are_named() {
     let host = HostConfig::default();
     let with = |change: fn(&mut ContainerConfig)| {
@@ -114,6 +121,13 @@ fn options_that_exclude_each_other_are_named() {
                 h.sysctls.insert("net.core.somaxconn".into(), "1".into());
             }),
             "sysctl 'net.core.somaxconn' not allowed in host network namespace",
+        ),
+        (
+            host(|h| {
+                h.uts_mode = UtsMode::Host;
+                h.sysctls.insert("kernel.domainname".into(), "x".into());
+            }),
+            "sysctl 'kernel.domainname' not allowed in host uts namespace",
         ),
         (
             host(|h| {
