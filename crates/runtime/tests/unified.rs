@@ -6,9 +6,12 @@
 
 mod common;
 
+use std::{fs, path::PathBuf};
+
 use common::{Setup, eventually, on_version_2};
 use serde_json::json;
 use shoal_runtime::protocol::{Operation, Status};
+use shoal_sys::cgroup::Cgroup;
 
 #[test]
 fn a_container_lives_and_dies() {
@@ -31,6 +34,69 @@ fn a_container_lives_and_dies() {
         container.kill(9);
         container.gone();
     });
+}
+
+/// As the likes of systemd and dind do: they go into a group of their own, and hand
+/// the container's controllers to groups below it.
+#[test]
+fn an_exec_goes_where_the_first_process_went() {
+    on_version_2(|| {
+        let mut setup = Setup::new(&[
+            "sh",
+            "-c",
+            "cd /sys/fs/cgroup && mkdir inner && echo 1 > inner/cgroup.procs && echo moved; \
+             read name; echo +$name > cgroup.subtree_control && echo handed down; sleep 1000",
+        ]);
+        let writable = json!(["rw", "nosuid", "noexec", "nodev"]);
+        setup.spec["mounts"][4]["options"] = writable;
+        setup.config.open_stdin = true;
+        let mut container = setup.create();
+        let mut stream = container.attach(true);
+        container.start();
+        common::read_until(&mut stream, "moved");
+        let group = container.setup.cgroup.clone();
+        let handed = HandedDown::new(&group);
+        stream.write_stdin(format!("{}\n", handed.name).as_bytes()).unwrap();
+        common::read_until(&mut stream, "handed down");
+        assert_eq!(container.exec_script("grep ^0 /proc/self/cgroup").0, "0::/inner\n");
+        assert!(group.processes().unwrap().contains(&container.pid()));
+        container.kill(9);
+        container.gone();
+        drop(handed);
+    });
+}
+
+/// A controller that version 1 has left over, given to a group; taken back from those
+/// above it when dropped.
+struct HandedDown {
+    name: &'static str,
+    /// `cgroup.subtree_control` of the root and of the group's parent.
+    files: [PathBuf; 2],
+}
+
+impl HandedDown {
+    fn new(group: &Cgroup) -> Self {
+        let dir = group.dir("").unwrap();
+        let [parent, root] = [1, 2].map(|up| dir.ancestors().nth(up).unwrap());
+        let available = fs::read_to_string(root.join("cgroup.controllers")).unwrap();
+        let name = ["hugetlb", "memory", "io", "rdma", "misc"]
+            .into_iter()
+            .find(|name| available.split_whitespace().any(|one| one == *name))
+            .expect("a controller of the version 2 tree");
+        let files = [root, parent].map(|dir| dir.join("cgroup.subtree_control"));
+        for file in &files {
+            fs::write(file, format!("+{name}")).unwrap();
+        }
+        Self { name, files }
+    }
+}
+
+impl Drop for HandedDown {
+    fn drop(&mut self) {
+        for file in self.files.iter().rev() {
+            let _ = fs::write(file, format!("-{}", self.name));
+        }
+    }
 }
 
 #[test]

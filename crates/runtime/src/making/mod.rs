@@ -47,6 +47,8 @@ pub(crate) struct Recipe<'a> {
 pub(crate) struct Target<'a> {
     /// The container's first process.
     pub(crate) init: BorrowedFd<'a>,
+    /// Its id, of a process that has not been collected.
+    pub(crate) init_pid: i32,
     /// From [`joined_by_execs`].
     pub(crate) namespaces: Namespaces,
     pub(crate) cgroup: Option<&'a Cgroup>,
@@ -106,16 +108,13 @@ pub(crate) fn make_exec(
     target: &Target<'_>,
     stdio: Option<ProcessStdio>,
 ) -> Result<Newborn, Failure> {
-    let &Target { init, namespaces, cgroup, dies_with_maker } = target;
-    let unified = cgroup.map(Cgroup::open_for_clone).transpose();
-    let unified = unified.map_err(failed("control group"))?.flatten();
+    let &Target { init, namespaces, cgroup, dies_with_maker, .. } = target;
     let (socket, theirs) = handshake::pair().map_err(failed("socket pair"))?;
     let elsewhere = namespaces::ChildrenElsewhere::enter(init)?;
-    let forked = process::fork_into(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd));
-    let child = match forked.map_err(failed("new process"))? {
+    let child = match fork_beside(target).map_err(failed("new process"))? {
         Forked::Parent(child) => child,
         Forked::Child => {
-            drop((socket, unified));
+            drop(socket);
             init::exec(ExecIngredients {
                 process: plan,
                 init,
@@ -141,6 +140,23 @@ pub(crate) fn make_exec(
             abandon(&newborn.child);
             Err(failure)
         }
+    }
+}
+
+/// Forks into the container's group. One whose processes have handed its
+/// controllers down takes none itself any more (version 2's "no internal
+/// processes"): then into the group below it in which the first process stands.
+fn fork_beside(target: &Target<'_>) -> io::Result<Forked> {
+    let Some(cgroup) = target.cgroup else { return process::fork_into(Namespaces::NONE, None) };
+    let fork = |group: &Cgroup| {
+        let unified = group.open_for_clone()?;
+        process::fork_into(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd))
+    };
+    match fork(cgroup) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            fork(&cgroup.group_of(target.init_pid)?)
+        }
+        other => other,
     }
 }
 

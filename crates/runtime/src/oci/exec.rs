@@ -55,6 +55,7 @@ pub(super) fn run(global: &Global, arguments: &mut Arguments) -> Result<u8, Fail
         .map_err(failed(format!("container {}", options.id)))?;
     let target = Target {
         init: init.as_fd(),
+        init_pid: record.pid,
         namespaces: joined_by_execs(&plan.namespaces),
         cgroup: cgroup.as_ref(),
         dies_with_maker: false,

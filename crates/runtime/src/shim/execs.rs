@@ -82,6 +82,7 @@ impl Shim {
         };
         let target = Target {
             init: init.pidfd.as_fd(),
+            init_pid: init.pid,
             namespaces: made.namespaces,
             cgroup: made.cgroup.as_ref(),
             dies_with_maker: true,

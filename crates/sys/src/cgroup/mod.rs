@@ -131,10 +131,25 @@ impl Cgroup {
         }
     }
 
-    /// Ids of its processes, not of groups below it.
+    /// The group a process stands in on version 2, if it is this one or one below.
+    ///
+    /// # Errors
+    /// `NotFound` if it stands elsewhere, or there is no such process.
+    pub fn group_of(&self, pid: i32) -> io::Result<Self> {
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        // `0::/shoal/abc/inner`, from the root of our own cgroup namespace.
+        let path = groups.lines().find_map(|line| line.strip_prefix("0::"));
+        let found = Self::at(&self.layout, path.unwrap_or_default());
+        found.ok().filter(|group| group.path.starts_with(&self.path)).ok_or_else(|| {
+            let text = format!("process {pid} has left control group {}", self.path.display());
+            io::Error::new(io::ErrorKind::NotFound, text)
+        })
+    }
+
+    /// Ids of its processes and of those in groups below it.
     pub fn processes(&self) -> io::Result<Vec<i32>> {
         let Some(dir) = self.tracking_dir() else { return Ok(Vec::new()) };
-        tree::processes(&dir)
+        tree::processes_below(&dir)
     }
 
     /// Kills every process in it and below it. Returns when they are gone from

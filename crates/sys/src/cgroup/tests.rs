@@ -52,6 +52,23 @@ fn a_group_takes_processes_and_is_emptied_and_removed() {
 }
 
 #[test]
+fn processes_of_groups_below_are_its_own() {
+    let group = Temporary::new("below");
+    let inner = Cgroup::at(group.0.layout(), group.0.path().join("a/b")).unwrap();
+    inner.create().unwrap();
+    let (mut above, mut below) = (sleeper(&group.0), sleeper(&inner));
+    let mut found = group.0.processes().unwrap();
+    found.sort_unstable();
+    let mut wanted = [above.id() as i32, below.id() as i32];
+    wanted.sort_unstable();
+    assert_eq!(found, wanted);
+    for child in [&mut above, &mut below] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
 fn nested_groups_go_with_it() {
     let group = Temporary::new("nested");
     let inner = Cgroup::at(group.0.layout(), group.0.path().join("a/b")).unwrap();

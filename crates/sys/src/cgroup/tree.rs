@@ -16,9 +16,25 @@ const FIRST_PAUSE: Duration = Duration::from_micros(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// Ids in one group. Zero stands for a process outside our pid namespace.
-pub(super) fn processes(dir: &Path) -> io::Result<Vec<i32>> {
-    let text = fs::read_to_string(dir.join("cgroup.procs"))?;
+fn processes(dir: &Path) -> io::Result<Vec<i32>> {
+    let text = match fs::read_to_string(dir.join("cgroup.procs")) {
+        // A threaded group's processes are listed in the domain above it.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(Vec::new()),
+        other => other?,
+    };
     Ok(text.lines().filter_map(|line| line.parse().ok()).filter(|&pid| pid > 0).collect())
+}
+
+/// Ids in `dir` and in the groups below it, some of which may go meanwhile.
+pub(super) fn processes_below(dir: &Path) -> io::Result<Vec<i32>> {
+    let mut found = processes(dir)?;
+    for child in children(dir)? {
+        match processes_below(&child) {
+            Err(error) if is_gone(&error) => {}
+            more => found.extend(more?),
+        }
+    }
+    Ok(found)
 }
 
 /// Removes `dir` and the groups in it; fine if it is not there.
@@ -67,9 +83,7 @@ pub(super) fn kill_all(dir: &Path) -> io::Result<()> {
 /// Counts, and kills when asked to, one by one.
 fn kill_below(dir: &Path, kill: bool) -> io::Result<usize> {
     let found = match processes(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        // ENODEV: removed between open and read.
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(0),
+        Err(error) if is_gone(&error) => return Ok(0),
         other => other?,
     };
     if kill {
@@ -83,6 +97,11 @@ fn kill_below(dir: &Path, kill: bool) -> io::Result<usize> {
         count += kill_below(&child, kill)?;
     }
     Ok(count)
+}
+
+/// ENODEV: removed between open and read.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
 
 fn children(dir: &Path) -> io::Result<Vec<std::path::PathBuf>> {
