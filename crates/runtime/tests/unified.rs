@@ -36,6 +36,23 @@ fn a_container_lives_and_dies() {
     });
 }
 
+#[test]
+fn without_an_own_namespace_it_sees_the_whole_tree() {
+    on_version_2(|| {
+        let mut setup = Setup::new(&[
+            "sh",
+            "-c",
+            "exec 2>&1; own=/sys/fs/cgroup$(grep ^0:: /proc/self/cgroup | cut -c 4-); \
+             grep -x 1 $own/cgroup.procs; mkdir $own/x",
+        ]);
+        let namespaces = setup.spec["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|one| one["type"] != "cgroup");
+        let (output, _) = common::run(setup);
+        assert!(output.starts_with("1\n"), "{output}");
+        assert!(output.contains("Read-only file system"), "{output}");
+    });
+}
+
 /// As the likes of systemd and dind do: they go into a group of their own, and hand
 /// the container's controllers to groups below it.
 #[test]

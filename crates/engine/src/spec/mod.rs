@@ -183,7 +183,8 @@ fn namespaces(record: &Record, facts: &Facts) -> Vec<LinuxNamespace> {
         found.push(namespace(T::Ipc, None));
     }
     let own_cgroups = match host.cgroupns_mode {
-        CgroupnsMode::Default => facts.cgroup_v2 && !host.privileged,
+        // On version 2 an own one for a privileged container, too: it manages groups.
+        CgroupnsMode::Default => facts.cgroup_v2,
         CgroupnsMode::Private => true,
         CgroupnsMode::Host => false,
     };

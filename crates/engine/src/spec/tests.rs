@@ -140,6 +140,22 @@ fn privileged() {
 }
 
 #[test]
+fn cgroup_namespaces_follow_the_version() {
+    let own = |cgroup_v2, privileged, cgroupns_mode| {
+        let mut record = record();
+        (record.host.privileged, record.host.cgroupns_mode) = (privileged, cgroupns_mode);
+        let found = namespaces(&record, &Facts { cgroup_v2, ..facts() });
+        found.iter().any(|one| one.typ() == LinuxNamespaceType::Cgroup)
+    };
+    for privileged in [false, true] {
+        assert!(own(true, privileged, CgroupnsMode::Default), "{privileged}");
+        assert!(!own(false, privileged, CgroupnsMode::Default), "{privileged}");
+        assert!(own(false, privileged, CgroupnsMode::Private), "{privileged}");
+        assert!(!own(true, privileged, CgroupnsMode::Host), "{privileged}");
+    }
+}
+
+#[test]
 fn limits_and_rights() {
     insta::assert_snapshot!(changed_by(|record, _| {
         record.host = HostConfig {

@@ -1,4 +1,4 @@
-//! A container's own control groups, as it sees them: read-only.
+//! Control groups as a container sees them: read-only unless asked for otherwise.
 //!
 //! A version 1 hierarchy cannot be mounted read-only by its own option (the
 //! kernel ignores it), so each is a bind mount with the read-only attribute.
@@ -47,8 +47,10 @@ pub(super) fn mount(
     }
 }
 
-/// With an own namespace a new mount begins at the container's group; without one
-/// the group's directory is bound.
+/// With an own namespace a new mount begins at the container's group. Without one the
+/// container sees where it stands in the whole tree, so that is what is mounted; bound,
+/// as a new mount from the host's own namespace would change the tree's options
+/// (`nsdelegate`) for everybody.
 fn version_2(
     cgroup: &Cgroup,
     attributes: Attributes,
@@ -57,7 +59,8 @@ fn version_2(
     if own_namespace {
         return FileSystem::new("cgroup2")?.mount(attributes);
     }
-    bound(&cgroup.dir("").ok_or(std::io::ErrorKind::NotFound)?, attributes)
+    let tree = cgroup.layout().hierarchies().first().ok_or(std::io::ErrorKind::NotFound)?;
+    bound(&tree.mount, attributes)
 }
 
 fn version_1(
