@@ -110,6 +110,14 @@ impl ShimEnd {
     /// What the process says went wrong; `Timeout` when it says nothing.
     pub(crate) fn receive(&self) -> Result<Message, Failure> {
         self.wait_readable()?;
+        self.take()
+    }
+
+    /// Takes the process's next word, once this end is readable.
+    ///
+    /// # Errors
+    /// What the process says went wrong.
+    pub(crate) fn take(&self) -> Result<Message, Failure> {
         let mut buffer = vec![0; LONGEST];
         let mut fds = Vec::new();
         let count = match shoal_sys::fdpass::receive(&self.0, &mut buffer, &mut fds) {
@@ -134,10 +142,8 @@ impl ShimEnd {
     fn wait_readable(&self) -> Result<(), Failure> {
         let begin = Instant::now();
         loop {
-            let left = DEADLINE.checked_sub(begin.elapsed()).ok_or_else(|| {
-                let seconds = DEADLINE.as_secs();
-                Failure::new(Reason::Timeout, format!("the process was not ready in {seconds} s"))
-            })?;
+            let left =
+                DEADLINE.checked_sub(begin.elapsed()).ok_or_else(|| not_ready_in(DEADLINE))?;
             let timeout = Timespec::try_from(left).ok();
             match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], timeout.as_ref()) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
@@ -145,6 +151,12 @@ impl ShimEnd {
                 Err(error) => return Err(broken(error.into())),
             }
         }
+    }
+}
+
+impl AsFd for ShimEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -200,6 +212,12 @@ impl ProcessEnd {
 fn send(socket: &OwnedFd, message: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
     shoal_sys::fdpass::send(socket.as_fd(), &[IoSlice::new(message)], fd.as_slice())?;
     Ok(())
+}
+
+/// The failure of a process that took too long to make.
+pub(crate) fn not_ready_in(deadline: Duration) -> Failure {
+    let seconds = deadline.as_secs();
+    Failure::new(Reason::Timeout, format!("the process was not ready in {seconds} s"))
 }
 
 fn broken(error: io::Error) -> Failure {

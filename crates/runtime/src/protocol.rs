@@ -155,7 +155,7 @@ pub enum Operation {
         stderr: bool,
     },
     /// Run one more process, confined as the first; this connection becomes its
-    /// stream. [`Reply::ExecStarted`].
+    /// stream. [`Reply::ExecStarted`], or `Timeout` when making it took eight seconds.
     Exec(Box<ExecRequest>),
     /// Answered with [`Reply::Exited`] when the container has ended.
     Wait,

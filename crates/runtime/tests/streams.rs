@@ -271,6 +271,52 @@ fn exec_has_a_terminal_a_user_and_a_directory_of_its_own() {
     container.finish();
 }
 
+/// As one is whose working directory lies on a disk that does not answer; here it
+/// stands still with the container's group.
+#[test]
+fn an_exec_that_is_slow_to_make_holds_nobody_up() {
+    let mut container = Setup::new(&["sleep", "1000"]).create();
+    container.start();
+    let group = container.setup.cgroup.clone();
+    group.freeze().unwrap();
+    let mut slow = container.connect();
+    let request = ExecRequest { stdin: true, ..exec_request(&["cat"]) };
+    let id = slow.send(Operation::Exec(Box::new(request))).unwrap();
+    slow.write_stdin(b"sent ahead\n").unwrap();
+    slow.close_stdin().unwrap();
+    eventually("it is being made", || group.processes().unwrap().len() == 2);
+    // Were the shim waiting, this would be answered after the thaw.
+    assert!(container.state().execs.is_empty());
+    group.thaw().unwrap();
+    assert!(matches!(slow.answer(id).unwrap(), Reply::ExecStarted { .. }));
+    let (output, exit) = collect(slow);
+    assert_eq!((output.as_str(), exit.exit_code), ("sent ahead\n", 0));
+    container.finish();
+}
+
+#[test]
+fn an_exec_that_cannot_be_made_is_given_up_in_time() {
+    let mut container = Setup::new(&["sleep", "1000"]).create();
+    container.start();
+    let group = container.setup.cgroup.clone();
+    group.freeze().unwrap();
+    let request = exec_request(&["true"]);
+    let exec_id = request.exec_id.clone();
+    let begin = std::time::Instant::now();
+    let failure = container.exec(request).unwrap_err();
+    assert_eq!(failure.reason, Reason::Timeout, "{failure}");
+    // Before the engine takes the shim for dead.
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    // On version 1 it cannot even die now; nobody waits for it.
+    assert!(container.state().execs.is_empty());
+    let gone = Operation::Kill { signal: 15, all: false, exec: Some(exec_id) };
+    assert!(container.control.call(gone).is_err());
+    group.thaw().unwrap();
+    eventually("it is gone", || group.processes().unwrap().len() == 1);
+    assert_eq!(container.exec_script("echo alive").0, "alive\n");
+    container.finish();
+}
+
 #[test]
 fn an_exec_can_be_killed_and_ends_with_the_container() {
     let mut container = Setup::new(&["sleep", "1000"]).create();

@@ -134,6 +134,26 @@ fn it_is_frozen_and_killed() {
 }
 
 #[test]
+fn a_container_ends_with_an_exec_in_the_making() {
+    on_version_2(|| {
+        let mut container = Setup::new(&["sleep", "1000"]).create();
+        container.start();
+        let group = container.setup.cgroup.clone();
+        group.freeze().unwrap();
+        let mut stuck = container.connect();
+        let request = common::exec_request(&["true"]);
+        let id = stuck.send(Operation::Exec(Box::new(request))).unwrap();
+        eventually("it is being made", || group.processes().unwrap().len() == 2);
+        // Frozen on version 2, they still die.
+        container.kill(9);
+        assert_eq!(container.wait().exit_code, 137);
+        let failure = stuck.answer(id).unwrap_err();
+        assert!(failure.to_string().contains("died while being made"), "{failure}");
+        container.gone();
+    });
+}
+
+#[test]
 fn devices_are_denied_by_program() {
     on_version_2(|| {
         // Capable of making nodes, and of little else.

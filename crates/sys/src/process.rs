@@ -4,8 +4,10 @@ use std::{
     ffi::{CStr, CString},
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 /// Namespaces, as a set.
@@ -142,6 +144,23 @@ impl Child {
     pub fn wait(&self) -> io::Result<Ended> {
         wait(self.pidfd.as_fd(), WaitIdOptions::empty())?
             .ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Waits for its end, but not for ever: `None` when the time is up.
+    pub fn wait_for(&self, patience: Duration) -> io::Result<Option<Ended>> {
+        let begin = Instant::now();
+        loop {
+            let ended = self.ended()?;
+            let left = patience.saturating_sub(begin.elapsed());
+            if ended.is_some() || left.is_zero() {
+                return Ok(ended);
+            }
+            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+            match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Sends a signal; `NotFound` (ESRCH) if it has ended.

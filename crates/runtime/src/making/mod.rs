@@ -1,13 +1,14 @@
 //! Making a process, from outside: what the shim and the command line share.
 //!
 //! [`make_container`] and [`make_exec`] return when the process is prepared up to
-//! executing its program. On failure the process is gone; the control group is the
-//! caller's to remove.
+//! executing its program, [`begin_exec`] before, for who has others to serve. On
+//! failure the process is killed; the control group is the caller's to remove.
 
 use std::{
     fmt::Display,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use shoal_sys::{
@@ -25,6 +26,10 @@ use crate::{
 
 mod cgroups;
 mod namespaces;
+
+/// How long a killed process is waited for. One that the kernel holds, at a disk that
+/// does not answer, cannot die before that does.
+pub(crate) const KILL_DEADLINE: Duration = Duration::from_secs(2);
 
 pub(crate) use cgroups::new_cgroup;
 pub(crate) use namespaces::joined_by_execs;
@@ -93,7 +98,9 @@ pub(crate) fn make_container(recipe: Recipe<'_>) -> Result<Newborn, Failure> {
     let mut newborn = Newborn { child, socket, terminal: None };
     let pid = newborn.child.pid;
     let join = || cgroups::join_cgroup(cgroup, plan.cgroup.as_ref(), pid);
-    match accompany(&mut newborn, &plan.process.confinement, join) {
+    let made =
+        introduce(&newborn, &plan.process.confinement, join).and_then(|()| accompany(&mut newborn));
+    match made {
         Ok(()) => Ok(newborn),
         Err(failure) => {
             abandon(&newborn.child);
@@ -104,6 +111,23 @@ pub(crate) fn make_container(recipe: Recipe<'_>) -> Result<Newborn, Failure> {
 
 /// Makes a further process in a container.
 pub(crate) fn make_exec(
+    plan: &ProcessPlan,
+    target: &Target<'_>,
+    stdio: Option<ProcessStdio>,
+) -> Result<Newborn, Failure> {
+    let mut newborn = begin_exec(plan, target, stdio)?;
+    match accompany(&mut newborn) {
+        Ok(()) => Ok(newborn),
+        Err(failure) => {
+            abandon(&newborn.child);
+            Err(failure)
+        }
+    }
+}
+
+/// Begins a further process in a container: what it says on its socket is the
+/// caller's to hear.
+pub(crate) fn begin_exec(
     plan: &ProcessPlan,
     target: &Target<'_>,
     stdio: Option<ProcessStdio>,
@@ -126,7 +150,7 @@ pub(crate) fn make_exec(
         }
     };
     drop((elsewhere, theirs, stdio));
-    let mut newborn = Newborn { child, socket, terminal: None };
+    let newborn = Newborn { child, socket, terminal: None };
     let pid = newborn.child.pid;
     let join = || match cgroup {
         Some(cgroup) if !cgroup.layout().is_v2() => {
@@ -134,7 +158,7 @@ pub(crate) fn make_exec(
         }
         _ => Ok(()),
     };
-    match accompany(&mut newborn, &plan.confinement, join) {
+    match introduce(&newborn, &plan.confinement, join) {
         Ok(()) => Ok(newborn),
         Err(failure) => {
             abandon(&newborn.child);
@@ -171,36 +195,41 @@ impl ShimEnd {
     }
 }
 
-/// Goes with a new process until it is ready to execute: hears its terminal and
-/// its complaints, and puts it into its control groups meanwhile.
-fn accompany(
-    newborn: &mut Newborn,
+/// Puts a new process into its control groups while it prepares itself.
+fn introduce(
+    newborn: &Newborn,
     confinement: &Confinement,
     join: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     set_oom_score(newborn.child.pid, confinement)?;
-    let joined = join();
-    if joined.is_ok() {
-        // A process that failed and left is heard below.
-        let _ = newborn.socket.joined();
-    }
-    joined?;
+    join()?;
+    // A process that failed and left is heard when it is listened to.
+    let _ = newborn.socket.joined();
+    Ok(())
+}
+
+/// Goes with a new process until it is ready to execute: hears its terminal and
+/// its complaints.
+fn accompany(newborn: &mut Newborn) -> Result<(), Failure> {
     loop {
         match newborn.socket.receive()? {
             Message::Terminal(master) => newborn.terminal = Some(master),
             Message::Ready => return Ok(()),
-            Message::Gone => {
-                return Err(Failure::new(Reason::Failed, "the process died while being made"));
-            }
+            Message::Gone => return Err(died()),
         }
     }
+}
+
+/// The failure of a process that ended without a word.
+pub(crate) fn died() -> Failure {
+    Failure::new(Reason::Failed, "the process died while being made")
 }
 
 /// Ends a process that cannot be used.
 pub(crate) fn abandon(child: &Child) {
     // If it has ended already there is only to collect it.
     let _ = child.signal(rustix::process::Signal::KILL.as_raw());
-    let _ = child.wait();
+    let _ = child.wait_for(KILL_DEADLINE);
 }
 
 /// By the host's own procfs, where the container has no say.

@@ -13,6 +13,7 @@ use shoal_sys::process::Ended;
 
 use crate::{
     bundle::{ExitRecord, SOCKET_NAME},
+    making::KILL_DEADLINE,
     protocol::{ABANDONED_AFTER, Failure, Reason, Reply},
 };
 
@@ -72,9 +73,13 @@ impl Shim {
                 complain(&format!("killing what is left: {error}"));
             }
         }
+        // One that the kernel holds, at a disk that does not answer, ends without us.
+        let deadline = Instant::now() + KILL_DEADLINE;
         for exec in &mut self.execs {
             if exec.ended.is_none() {
-                exec.ended = exec.child.wait().ok().or(Some(Ended::Signaled(KILLED)));
+                let left = deadline.saturating_duration_since(Instant::now());
+                let ended = exec.child.wait_for(left).ok().flatten();
+                exec.ended = ended.or(Some(Ended::Signaled(KILLED)));
             }
         }
         self.end_execs();

@@ -1,7 +1,11 @@
 //! Further processes: exec, the shim's half.
 
-use std::os::fd::AsFd;
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
+};
 
+use shoal_model::Timestamp;
 use shoal_sys::process::{Child, Ended};
 
 use super::{
@@ -14,10 +18,16 @@ use super::{
 };
 use crate::{
     bundle::ExitRecord,
+    handshake::{Message, ShimEnd, not_ready_in},
     making::{self, Target, failed},
     plan::{ProcessPlan, UserChoice},
     protocol::{ExecRequest, Failure, Reason, Reply},
 };
+
+/// How long making an exec may take; longer, its working directory or program is on a
+/// disk that does not answer. Shorter than a client waits for an answer (ten seconds,
+/// in the engine), so that it hears why.
+const DEADLINE: Duration = Duration::from_secs(8);
 
 /// A process that was execed into the container.
 pub(super) struct Exec {
@@ -26,8 +36,32 @@ pub(super) struct Exec {
     pub(super) exec_id: String,
     pub(super) child: Child,
     pub(super) io: ShimIo,
-    pub(super) started_at: shoal_model::Timestamp,
     pub(super) ended: Option<Ended>,
+    /// The request that its client's answer belongs to.
+    request: u64,
+    started_at: Timestamp,
+    stage: Stage,
+}
+
+/// How far an exec has come.
+enum Stage {
+    /// It prepares itself, and its client waits for the answer.
+    Making(Making),
+    /// It is its program.
+    Running,
+    /// It failed and its client knows; it is only to be collected, which may take as
+    /// long as the kernel holds it.
+    GivenUp,
+}
+
+/// What making an exec needs.
+struct Making {
+    socket: ShimEnd,
+    give_up_at: Instant,
+    terminal: bool,
+    stdin: bool,
+    /// It has been told to run its program.
+    told: bool,
 }
 
 impl Exec {
@@ -40,32 +74,79 @@ impl Exec {
             };
         }
     }
+
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running)
+    }
+
+    /// Where it is heard while it is being made; its end is heard there, too.
+    pub(super) fn making(&self) -> Option<BorrowedFd<'_>> {
+        match &self.stage {
+            Stage::Making(making) => Some(making.socket.as_fd()),
+            _ => None,
+        }
+    }
+
+    /// When its making will have taken too long.
+    pub(super) fn give_up_at(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Making(making) => Some(making.give_up_at),
+            _ => None,
+        }
+    }
+
+    /// Takes its next word; whether it has become its program.
+    fn hear(&mut self) -> Result<bool, Failure> {
+        let Stage::Making(making) = &mut self.stage else { return Ok(false) };
+        match making.socket.take()? {
+            Message::Terminal(master) => {
+                self.io = ShimIo::terminal(master, making.stdin).map_err(failed("terminal"))?;
+            }
+            Message::Ready if making.terminal && !self.io.is_terminal() => {
+                return Err(Failure::new(Reason::Failed, "no terminal came"));
+            }
+            Message::Ready => {
+                // Before it runs, so that nothing it does can be earlier.
+                self.started_at = now();
+                making.told = true;
+                making.socket.go().map_err(failed("starting"))?;
+            }
+            Message::Gone if making.told => {
+                self.stage = Stage::Running;
+                return Ok(true);
+            }
+            Message::Gone => return Err(making::died()),
+        }
+        Ok(false)
+    }
 }
 
 impl Shim {
+    /// Begins an exec. Its client is answered when it runs or has failed, and nothing
+    /// else the client sends is looked at before.
     pub(super) fn exec(
         &mut self,
         client: &mut Connection,
-        request: ExecRequest,
-    ) -> Result<Reply, Failure> {
+        id: u64,
+        request: &ExecRequest,
+    ) -> Result<(), Failure> {
         if client.subscription.is_some() {
             return Err(conflict("this connection is a stream already"));
         }
         if self.execs.iter().any(|exec| exec.exec_id == request.exec_id) {
             return Err(conflict("an exec of this id is running"));
         }
-        let exec = self.spawn_exec(&request)?;
-        let pid = exec.child.pid;
+        let exec = self.begin_exec(id, request)?;
         client.subscription = Some(Subscription {
             owner: StreamOwner::Exec(exec.serial),
             stdin: request.stdin,
             outputs: [request.output; 2],
         });
         self.execs.push(exec);
-        Ok(Reply::ExecStarted { pid })
+        Ok(())
     }
 
-    fn spawn_exec(&mut self, request: &ExecRequest) -> Result<Exec, Failure> {
+    fn begin_exec(&mut self, id: u64, request: &ExecRequest) -> Result<Exec, Failure> {
         let init = match &self.container.phase {
             Phase::Running { paused: true, .. } => return Err(conflict("the container is paused")),
             Phase::Running { init, .. } => init,
@@ -75,10 +156,10 @@ impl Shim {
         let made = made.ok_or_else(|| conflict("the container is not running"))?;
         let plan = exec_plan(&made.process, request)?;
         let (io, stdio) = if plan.terminal {
-            (None, None)
+            (ShimIo::default(), None)
         } else {
             let (io, stdio) = ShimIo::pipes(request.stdin).map_err(failed("pipes"))?;
-            (Some(io), Some(stdio))
+            (io, Some(stdio))
         };
         let target = Target {
             init: init.pidfd.as_fd(),
@@ -87,34 +168,79 @@ impl Shim {
             cgroup: made.cgroup.as_ref(),
             dies_with_maker: true,
         };
-        let started_at = now();
-        let newborn = making::make_exec(&plan, &target, stdio)?;
-        if let Err(failure) = newborn.socket.run() {
-            making::abandon(&newborn.child);
-            return Err(failure);
-        }
-        let io = match (io, newborn.terminal) {
-            (Some(io), _) => io,
-            (None, Some(master)) => {
-                ShimIo::terminal(master, request.stdin).map_err(failed("terminal"))?
-            }
-            (None, None) => return Err(Failure::new(Reason::Failed, "no terminal came")),
-        };
+        let newborn = making::begin_exec(&plan, &target, stdio)?;
         self.next_serial += 1;
         Ok(Exec {
             serial: self.next_serial,
             exec_id: request.exec_id.clone(),
             child: newborn.child,
             io,
-            started_at,
             ended: None,
+            request: id,
+            started_at: now(),
+            stage: Stage::Making(Making {
+                socket: newborn.socket,
+                give_up_at: Instant::now() + DEADLINE,
+                terminal: plan.terminal,
+                stdin: request.stdin,
+                told: false,
+            }),
         })
+    }
+
+    /// Hears an exec that is being made.
+    pub(super) fn hear_exec(&mut self, at: usize) {
+        let Some(exec) = self.execs.get_mut(at) else { return };
+        match exec.hear() {
+            Ok(false) => {}
+            Ok(true) => {
+                let pid = exec.child.pid;
+                self.answer_exec(at, Ok(Reply::ExecStarted { pid }));
+            }
+            Err(failure) => self.give_up_exec(at, failure),
+        }
+    }
+
+    /// Gives up execs whose making takes too long.
+    pub(super) fn give_up_late_execs(&mut self) {
+        let now = Instant::now();
+        for at in 0..self.execs.len() {
+            if self.execs[at].give_up_at().is_some_and(|deadline| deadline <= now) {
+                self.give_up_exec(at, not_ready_in(DEADLINE));
+            }
+        }
+    }
+
+    fn give_up_exec(&mut self, at: usize, failure: Failure) {
+        let exec = &mut self.execs[at];
+        // If it has ended already there is only to collect it.
+        let _ = exec.child.signal(rustix::process::Signal::KILL.as_raw());
+        exec.io.close();
+        exec.stage = Stage::GivenUp;
+        self.answer_exec(at, Err(failure));
+    }
+
+    /// Answers an exec's client, if it is still there, and goes on with what it has
+    /// sent meanwhile.
+    fn answer_exec(&mut self, at: usize, outcome: Result<Reply, Failure>) {
+        let Exec { serial, request, .. } = self.execs[at];
+        let owner = StreamOwner::Exec(serial);
+        let listens = |client: &Connection| client.subscription.is_some_and(|s| s.owner == owner);
+        let id = self.clients.iter().position(|client| client.as_ref().is_some_and(listens));
+        let Some(id) = id else { return };
+        if let Some(client) = &mut self.clients[id] {
+            if outcome.is_err() {
+                client.subscription = None;
+            }
+            client.respond(request, outcome);
+        }
+        self.process_frames(id);
     }
 
     pub(super) fn running_exec(&self, exec_id: &str) -> Result<&Exec, Failure> {
         self.execs
             .iter()
-            .find(|exec| exec.exec_id == exec_id)
+            .find(|exec| exec.exec_id == exec_id && !matches!(exec.stage, Stage::GivenUp))
             .ok_or_else(|| Failure::new(Reason::NotFound, format!("no running exec {exec_id}")))
     }
 
@@ -125,6 +251,10 @@ impl Shim {
             if self.execs[at].ended.is_none() {
                 at += 1;
                 continue;
+            }
+            if self.execs[at].making().is_some() {
+                // With the container, before it was heard.
+                self.give_up_exec(at, making::died());
             }
             self.drain_output(Owner::Exec(at));
             let exec = self.execs.remove(at);
@@ -180,7 +310,7 @@ fn exec_plan(process: &ProcessPlan, request: &ExecRequest) -> Result<ProcessPlan
 }
 
 /// What an end means in Docker's numbers.
-pub(super) fn exit_record(ended: Ended, started_at: Option<shoal_model::Timestamp>) -> ExitRecord {
+pub(super) fn exit_record(ended: Ended, started_at: Option<Timestamp>) -> ExitRecord {
     let (exit_code, signal) = match ended {
         Ended::Exited(code) => (code, None),
         Ended::Signaled(number) => (128 + number, Some(number)),

@@ -3,7 +3,7 @@
 //! Every turn of the loop asks the parts what they wait for, polls, lets each
 //! ready part do its step, and looks whether the container has ended. Interest is
 //! computed anew each turn from the state, so back-pressure is nothing but a
-//! descriptor left out. Only making a process blocks, for milliseconds.
+//! descriptor left out. Only making the container blocks, for milliseconds.
 //!
 //! What the shim must not do: hold on to anything of the daemon's; tell anybody of
 //! an end before `exit.json` is in place; leave a process, cgroup or socket.
@@ -82,6 +82,8 @@ enum Source {
     Init,
     /// An exec's process, by place in the list.
     Exec(usize),
+    /// An exec that is being made, by place in the list.
+    Making(usize),
     /// Output to be read, of the container or an exec.
     Output(Owner, usize),
     /// Input that can be written.
@@ -160,6 +162,7 @@ fn listen() -> io::Result<UnixListener> {
 
 impl Shim {
     fn turn(&mut self) -> io::Result<()> {
+        self.give_up_late_execs();
         let timeout = self.timeout();
         let (sources, ready) = {
             let interests = self.interests();
@@ -216,6 +219,7 @@ impl Shim {
                     exec.note_end();
                 }
             }
+            Source::Making(at) => self.hear_exec(at),
             Source::Output(owner, which) => self.pump_output(owner, which),
             Source::Input(owner) => self.pump_input(owner),
         }
@@ -231,6 +235,11 @@ impl Shim {
         }
         self.io_interests(Owner::Container, &self.container.io, &mut list);
         for (at, exec) in self.execs.iter().enumerate() {
+            if let Some(socket) = exec.making() {
+                // What it writes comes after the answer that it runs.
+                list.push((Source::Making(at), socket, PollFlags::IN));
+                continue;
+            }
             if exec.ended.is_none() {
                 list.push((Source::Exec(at), exec.child.pidfd.as_fd(), PollFlags::IN));
             }
@@ -275,7 +284,8 @@ impl Shim {
         let deadline = waits_alone.then(|| until(self.alone_since + ABANDONED_AFTER));
         // While untidy, wake once more.
         let tidy = self.untidy.then_some(IDLE_AFTER);
-        [deadline, tidy].into_iter().flatten().min()
+        let late = self.execs.iter().filter_map(Exec::give_up_at).min().map(until);
+        [deadline, tidy, late].into_iter().flatten().min()
     }
 
     fn has_no_clients(&self) -> bool {

@@ -32,12 +32,14 @@ impl Shim {
         self.clients.iter().flatten().filter(listens).any(Connection::lags)
     }
 
-    /// Whether input of this client can go on; true for who sends none.
+    /// Whether input of this client can go on; true for who sends none. Not while its
+    /// exec is being made.
     pub(super) fn input_has_room(&self, client: &Connection) -> bool {
         let Some(subscription) = client.subscription else { return true };
         let io = match Owner::of(subscription.owner, &self.execs) {
             Some(Owner::Container) => &self.container.io,
             Some(Owner::Exec(at)) => match self.execs.get(at) {
+                Some(exec) if exec.making().is_some() => return false,
                 Some(exec) => &exec.io,
                 None => return true,
             },

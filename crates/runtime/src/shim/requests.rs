@@ -165,7 +165,10 @@ impl Shim {
             Operation::Attach { stdin, stdout, stderr } => {
                 self.attach(client, stdin, [stdout, stderr])
             }
-            Operation::Exec(exec) => self.exec(client, *exec),
+            Operation::Exec(exec) => match self.exec(client, request, &exec) {
+                Ok(()) => return,
+                Err(failure) => Err(failure),
+            },
             Operation::Wait => match &self.container.phase {
                 Phase::Exited(record) => Ok(Reply::Exited(record.clone())),
                 _ => {
@@ -183,7 +186,7 @@ impl Shim {
 
     fn state(&self) -> Reply {
         let mut report = self.container.report();
-        let running = self.execs.iter().filter(|exec| exec.ended.is_none());
+        let running = self.execs.iter().filter(|exec| exec.is_running() && exec.ended.is_none());
         report.execs = running
             .map(|exec| ExecState { exec_id: exec.exec_id.clone(), pid: exec.child.pid })
             .collect();
