@@ -5,6 +5,7 @@ mod common;
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use common::{Setup, exec_request, run, script, succeed};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::{MountFlags, mount, mount_remount};
 use serde_json::json;
 use shoal_runtime::protocol::Reason;
@@ -404,9 +405,25 @@ fn a_tmpfs_instead_of_proc_leaves_masks_nothing_to_hide() {
     assert!(output.contains("No such file"), "{output}");
 }
 
-/// CVE-2025-52565: a link or device where the console is put.
+/// As with the host's `/dev`, in which the console is a device.
 #[test]
-fn the_console_goes_to_a_plain_file_only() {
+fn the_console_covers_a_device() {
+    let mut setup = Setup::new(&["sh", "-c", "stat -c %t /dev/console; echo shown > /dev/console"]);
+    setup.spec["process"]["terminal"] = json!(true);
+    let dev = setup.dir.path().join("dev");
+    fs::create_dir(&dev).unwrap();
+    let (mode, number) = (Mode::from_raw_mode(0o600), makedev(5, 1));
+    mknodat(CWD, dev.join("console"), FileType::CharacterDevice, mode, number).unwrap();
+    let mounts = setup.spec["mounts"].as_array_mut().unwrap();
+    let at = mounts.iter().position(|mount| mount["destination"] == "/dev").unwrap();
+    mounts[at] = json!({"destination": "/dev", "type": "bind", "source": dev, "options": ["bind"]});
+    // A slave of `/dev/pts`, whose major number is 136.
+    assert_eq!(succeed(setup), "88\r\nshown\r\n");
+}
+
+/// CVE-2025-52565: a link where the console is put.
+#[test]
+fn the_console_does_not_follow_links() {
     for (name, target) in [("link", "/proc/sys/kernel/core_pattern"), ("link", "/etc/passwd")] {
         let mut setup = Setup::new(&["true"]);
         setup.spec["process"]["terminal"] = json!(true);
@@ -452,8 +469,8 @@ fn user_files_are_data_of_the_image() {
     };
     let link: &dyn Fn(&Path) = &|path| symlink(outside.path().join("passwd"), path).unwrap();
     let pipe: &dyn Fn(&Path) = &|path| {
-        let mode = rustix::fs::Mode::from_raw_mode(0o644);
-        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let mode = Mode::from_raw_mode(0o644);
+        mknodat(CWD, path, FileType::Fifo, mode, 0).unwrap();
     };
     for prepare in [link, pipe] {
         let (setup, failure) = setup(prepare).try_create(None).err().expect("a refusal");

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::{
-    fs::{FsWord, Mode, OFlags, fstat, fstatfs, makedev, openat},
+    fs::{FileType, FsWord, Mode, OFlags, fstat, fstatfs, makedev, openat},
     pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt},
     termios::{Winsize, tcsetwinsize},
 };
@@ -42,8 +42,8 @@ pub(crate) fn resize(terminal: &OwnedFd, size: WindowSize) -> rustix::io::Result
     tcsetwinsize(terminal, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })
 }
 
-/// Puts the terminal at `/dev/console`. The place is made here and must be new or
-/// an ordinary empty file: never a link (CVE-2025-52565).
+/// Puts the terminal at `/dev/console`. The place is made here, or is an ordinary file
+/// or, where the host's `/dev` is mounted, its console: never a link (CVE-2025-52565).
 pub(super) fn mount_console(root: &Root, slave: &OwnedFd) -> Result<(), Failure> {
     const CONSOLE: &str = "/dev/console";
     let dev = root.make_dir("/dev", 0o755).map_err(failed("/dev"))?;
@@ -53,9 +53,10 @@ pub(super) fn mount_console(root: &Root, slave: &OwnedFd) -> Result<(), Failure>
         Err(error) => return Err(failed(CONSOLE)(error)),
     }
     let place = root.handle_without_links(CONSOLE).map_err(failed(CONSOLE))?;
-    let kind = fstat(&place).map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode));
-    if !kind.is_ok_and(|kind| kind == rustix::fs::FileType::RegularFile) {
-        return Err(Failure::new(Reason::Invalid, "/dev/console is not an ordinary file"));
+    let kind = FileType::from_raw_mode(fstat(&place).map_err(failed(CONSOLE))?.st_mode);
+    if !matches!(kind, FileType::RegularFile | FileType::CharacterDevice) {
+        let text = "/dev/console is neither an ordinary file nor a character device";
+        return Err(Failure::new(Reason::Invalid, text));
     }
     let copy = mount::copy(slave, "", false).map_err(failed("the terminal"))?;
     attach(&copy, place.as_fd(), std::path::Path::new(CONSOLE))
