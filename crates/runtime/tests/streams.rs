@@ -192,6 +192,37 @@ fn a_terminal_has_a_size_and_a_console() {
     container.gone();
 }
 
+/// Daemons let go of their terminal and write to the console later; some hang it up.
+#[test]
+fn a_terminal_nobody_has_open_is_not_at_its_end() {
+    let mut setup = Setup::new(&[
+        "sh",
+        "-c",
+        "for word in one two three; do \
+           exec < /dev/null > /dev/null 2>&1; touch /closed-$word; \
+           until test -e /go-$word; do sleep 0.01; done; \
+           exec > /dev/console; echo $word; \
+         done; echo end",
+    ]);
+    setup.spec["process"]["terminal"] = serde_json::json!(true);
+    let mut container = setup.create();
+    let mut stream = container.attach(false);
+    container.start();
+    let mut text = String::new();
+    for word in ["one", "two", "three"] {
+        let closed = container.setup.upper().join(format!("closed-{word}"));
+        eventually("it is closed", || closed.exists());
+        // An answer later the shim has seen it.
+        container.state();
+        assert_eq!(container.exec_script(&format!("touch /go-{word}")).1, 0);
+        text = read_until(&mut stream, word);
+    }
+    let (rest, exit) = collect(stream);
+    assert!((text + &rest).ends_with("three\r\nend\r\n"), "{rest}");
+    assert_eq!(exit.exit_code, 0);
+    container.gone();
+}
+
 #[test]
 fn the_terminals_interrupt_reaches_the_program() {
     let mut setup = Setup::new(&[

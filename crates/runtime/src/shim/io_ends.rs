@@ -5,7 +5,10 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    pty::{OpenptFlags, ioctl_tiocgptpeer},
+};
 
 use super::pipe;
 use crate::init::ProcessStdio;
@@ -27,6 +30,8 @@ pub(super) const STDERR: usize = 1;
 #[derive(Debug, Default)]
 pub(super) struct ShimIo {
     pub(super) terminal: Option<OwnedFd>,
+    /// The terminal's slave side, since nobody else had it open for the first time.
+    slave: Option<OwnedFd>,
     /// To be read: output and errors; a terminal has only the first.
     pub(super) outputs: [Option<OwnedFd>; 2],
     input: Option<OwnedFd>,
@@ -144,13 +149,23 @@ impl ShimIo {
         let end = self.outputs.get(which)?.as_ref()?;
         match rustix::io::read(end, buffer) {
             Err(Errno::AGAIN | Errno::INTR) => None,
-            // EIO: every slave side of the terminal is closed.
+            Err(Errno::IO) if self.hold_terminal() => None,
             Ok(0) | Err(_) => {
                 self.outputs[which] = None;
                 Some(0)
             }
             Ok(count) => Some(count),
         }
+    }
+
+    /// Opens the terminal's slave side, as EIO says only that nobody has it open just
+    /// now: somebody may open it again, to whom the end would be lost. The real end is
+    /// the process's. Once more after a hangup, which takes even ours.
+    fn hold_terminal(&mut self) -> bool {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let opened = self.terminal.as_ref().and_then(|end| ioctl_tiocgptpeer(end, flags).ok());
+        self.slave = opened;
+        self.slave.is_some()
     }
 
     /// Lets go of everything.
