@@ -41,19 +41,24 @@ fn hand_down(dir: &Path) -> io::Result<()> {
         .filter(|name| has(&available, name) && !has(&enabled, name))
         .map(|name| format!("+{name}"))
         .collect();
-    if missing.is_empty() {
-        return Ok(());
+    enable(&missing, |names| write(&dir.join("cgroup.subtree_control"), names));
+    Ok(())
+}
+
+/// Enables all at once or, as the kernel takes all or none, each that can be. One that
+/// cannot (`cpu` beside a real-time process, say) is missed only by limits that need
+/// it, and setting those fails.
+fn enable(names: &[String], mut write: impl FnMut(&str) -> io::Result<()>) {
+    if !names.is_empty() && write(&names.join(" ")).is_err() {
+        for name in names {
+            let _ = write(name);
+        }
     }
-    write(&dir.join("cgroup.subtree_control"), &missing.join(" "))
 }
 
 pub(super) fn apply(group: &Cgroup, limits: &Limits) -> io::Result<()> {
     let dir = group.unified_dir();
-    let set = |file: &str, value: Option<String>| -> io::Result<()> {
-        let Some(value) = value else { return Ok(()) };
-        write(&dir.join(file), &value)
-            .map_err(|error| io::Error::new(error.kind(), format!("{file}: {error}")))
-    };
+    let set = |file: &str, value: Option<String>| set(&dir, file, value);
     set("memory.max", limits.memory_bytes.map(max_or))?;
     set("memory.low", limits.memory_reservation_bytes.map(max_or))?;
     if let Some(both) = limits.memory_swap_bytes {
@@ -83,6 +88,24 @@ pub(super) fn apply(group: &Cgroup, limits: &Limits) -> io::Result<()> {
         set(file, Some(value.clone()))?;
     }
     Ok(())
+}
+
+/// Writes a value if there is one. A limit on a controller the group lacks is an
+/// error: it would not hold.
+fn set(dir: &Path, file: &str, value: Option<String>) -> io::Result<()> {
+    let Some(value) = value else { return Ok(()) };
+    let controller = file.split('.').next().unwrap_or(file);
+    let is_missing = || {
+        let found = fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
+        !found.split_whitespace().any(|one| one == controller)
+    };
+    write(&dir.join(file), &value).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if is_missing() => {
+            let text = format!("{file}: no cgroup controller {controller}");
+            io::Error::new(io::ErrorKind::Unsupported, text)
+        }
+        kind => io::Error::new(kind, format!("{file}: {error}")),
+    })
 }
 
 fn max_or(bytes: i64) -> String {
@@ -141,7 +164,53 @@ pub(super) fn freeze(group: &Cgroup, frozen: bool) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Hierarchy, Layout},
+        *,
+    };
+
+    #[test]
+    fn one_controller_that_cannot_be_had_keeps_no_other_away() {
+        let mut enabled = Vec::new();
+        let names = ["+cpu", "+memory", "+pids"].map(str::to_owned);
+        enable(&names, |names| {
+            if names.contains("cpu") {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            enabled.push(names.to_owned());
+            Ok(())
+        });
+        assert_eq!(enabled, ["+memory", "+pids"]);
+    }
+
+    #[test]
+    fn a_limit_without_its_controller_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("cgroup.controllers"), "memory pids\n").unwrap();
+        for file in ["memory.max", "pids.max"] {
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        let tree = Hierarchy { controllers: Vec::new(), mount: "/".into() };
+        let layout = Layout::V2([tree].into());
+        let group = Cgroup::at(&layout, dir.path()).unwrap();
+        let held = Limits {
+            memory_bytes: Some(1 << 20),
+            // Without a file for it, as of a kernel that does not account swap.
+            memory_swap_bytes: Some(2 << 20),
+            pids_max: Some(7),
+            ..Limits::default()
+        };
+        apply(&group, &held).unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("pids.max")).unwrap(), "7");
+        let limits = Limits { cpu_shares: Some(2), ..Limits::default() };
+        let refused = apply(&group, &limits).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        assert_eq!(refused.to_string(), "cpu.weight: no cgroup controller cpu");
+        // Nor is swap held where memory is not.
+        fs::write(dir.path().join("cgroup.controllers"), "pids\n").unwrap();
+        let swap = Limits { memory_swap_bytes: Some(-1), ..Limits::default() };
+        assert_eq!(apply(&group, &swap).unwrap_err().kind(), io::ErrorKind::Unsupported);
+    }
 
     #[test]
     fn quota_and_period_keep_the_other_half() {
