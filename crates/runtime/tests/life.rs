@@ -328,6 +328,23 @@ fn mounts_of_every_kind() {
 }
 
 #[test]
+fn what_is_mounted_on_the_control_groups_is_seen() {
+    let mut setup = Setup::new(&[
+        "sh",
+        "-c",
+        "exec 2>&1; cat /sys/fs/cgroup/mine/file; ls /sys/fs/cgroup | grep -x pids; \
+         mkdir /sys/fs/cgroup/other",
+    ]);
+    let dir = setup.dir.path().join("mine");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("file"), "seen\n").unwrap();
+    setup.mount(json!({"destination": "/sys/fs/cgroup/mine", "type": "bind", "source": dir}));
+    let (output, _) = run(setup);
+    assert!(output.starts_with("seen\npids\n"), "{output}");
+    assert!(output.contains("Read-only file system"), "{output}");
+}
+
+#[test]
 fn sysctls_and_a_read_only_root() {
     let mut setup = Setup::new(&[
         "sh",

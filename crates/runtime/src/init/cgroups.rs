@@ -23,12 +23,14 @@ use crate::{
 /// Room for the directories and links of all controllers.
 const TMPFS_OPTIONS: [(&str, &str); 3] = [("mode", "755"), ("size", "64k"), ("nr_inodes", "64")];
 
+/// Mounts them, and then, while there can still be made places for it, what lies on top.
 pub(super) fn mount(
     root: &Root,
     plan: &MountPlan,
     cgroup: Option<&Cgroup>,
     writable: bool,
     own_namespace: bool,
+    mount_on_top: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let cgroup = cgroup.ok_or_else(|| {
         Failure::new(Reason::Invalid, "a cgroup mount needs a container with a control group")
@@ -41,9 +43,15 @@ pub(super) fn mount(
         Layout::V2(_) => {
             let made = version_2(cgroup, attributes, own_namespace)
                 .map_err(failed("mounting control groups"))?;
-            attach(&made, target.as_fd(), &plan.destination)
+            attach(&made, target.as_fd(), &plan.destination)?;
+            mount_on_top()
         }
-        Layout::V1(_) => version_1(root, plan, cgroup, attributes, &target),
+        Layout::V1(_) => {
+            let base = version_1(root, plan, cgroup, attributes, &target)?;
+            mount_on_top()?;
+            let change = Change { set: attributes, ..Change::default() };
+            mount::change(&base, change).map_err(failed("read-only control groups"))
+        }
     }
 }
 
@@ -63,13 +71,14 @@ fn version_2(
     bound(&tree.mount, attributes)
 }
 
+/// A directory, still writable, with each tree in it.
 fn version_1(
     root: &Root,
     plan: &MountPlan,
     cgroup: &Cgroup,
     attributes: Attributes,
     target: &OwnedFd,
-) -> Result<(), Failure> {
+) -> Result<OwnedFd, Failure> {
     let make = || -> std::io::Result<OwnedFd> {
         let system = FileSystem::new("tmpfs")?;
         for (name, value) in TMPFS_OPTIONS {
@@ -93,8 +102,7 @@ fn version_1(
             }
         }
     }
-    let change = Change { set: attributes, ..Change::default() };
-    mount::change(&base, change).map_err(failed("read-only control groups"))
+    Ok(base)
 }
 
 fn bound(dir: &std::path::Path, attributes: Attributes) -> std::io::Result<OwnedFd> {

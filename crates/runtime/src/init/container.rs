@@ -19,7 +19,7 @@ use super::{install, new_session, stdio::ProcessStdio, sysctl, terminal};
 use crate::{
     bundle::Bundle,
     handshake::ProcessEnd,
-    plan::{MountKind, MountPlan, Placement, Plan},
+    plan::{MountKind, Placement, Plan},
     protocol::Failure,
     user::Identity,
 };
@@ -134,8 +134,10 @@ fn build_root(bundle: &Bundle, plan: &Plan) -> Result<Root, Failure> {
     mount::change(&old_root, slave).map_err(failed("making mounts slaves"))?;
     let root = rootfs::mount(bundle, &plan.root)?;
     let mut proc = None;
-    for one in plan.mounts.iter().filter(|one| !is_deferred(plan, one)) {
-        mounts::mount(&root, one, &mut proc)?;
+    for (at, one) in plan.mounts.iter().enumerate() {
+        if cgroups_under(plan, at).is_none() {
+            mounts::mount(&root, one, &mut proc)?;
+        }
     }
     devices::create(&root, &plan.devices)?;
     devices::link(&root)?;
@@ -145,19 +147,25 @@ fn build_root(bundle: &Bundle, plan: &Plan) -> Result<Root, Failure> {
     Ok(root)
 }
 
-/// Control groups come last, as they wait for the shim, unless something is to be
-/// mounted on top of them.
-fn is_deferred(plan: &Plan, mount: &MountPlan) -> bool {
-    let on_top =
-        |other: &MountPlan| other != mount && other.destination.starts_with(&mount.destination);
-    matches!(mount.kind, MountKind::Cgroup { .. }) && !plan.mounts.iter().any(on_top)
+/// The control groups' mount that the mount at this place in the list comes to lie on,
+/// by its place. They come last, as they wait for the shim, and so does what is on them.
+fn cgroups_under(plan: &Plan, at: usize) -> Option<usize> {
+    let destination = &plan.mounts[at].destination;
+    plan.mounts[..at].iter().rposition(|below| {
+        matches!(below.kind, MountKind::Cgroup { .. })
+            && destination.starts_with(&below.destination)
+    })
 }
 
 fn cgroup_mounts(root: &Root, plan: &Plan, cgroup: Option<&Cgroup>) -> Result<(), Failure> {
-    for one in &plan.mounts {
+    for (at, one) in plan.mounts.iter().enumerate() {
         if let MountKind::Cgroup { writable } = one.kind {
             let own_namespace = plan.namespaces.cgroup == Placement::New;
-            cgroups::mount(root, one, cgroup, writable, own_namespace)?;
+            let mut on_top =
+                (0..plan.mounts.len()).filter(|&on| cgroups_under(plan, on) == Some(at));
+            let mount_on_top =
+                || on_top.try_for_each(|on| mounts::mount(root, &plan.mounts[on], &mut None));
+            cgroups::mount(root, one, cgroup, writable, own_namespace, mount_on_top)?;
         }
     }
     Ok(())
