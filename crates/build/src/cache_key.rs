@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use shoal_model::Digest;
 
 /// Part of every key: a change of what a step means must change all keys.
-const FORMAT: &str = "shoal build step 1";
+const FORMAT: &str = "shoal build step 2";
 
 /// The identity of a step's result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -71,7 +71,8 @@ pub(super) async fn copy<W: Worker>(
         drop(permit);
         Arc::new(found)
     };
-    let mut parts = vec!["copy".to_owned(), format!("{step:?}")];
+    let mut parts = vec!["copy".to_owned()];
+    parts.extend(step.key_parts());
     parts.extend(found.iter().map(Found::identity));
     let key = stage.state.key.step(&parts);
     let chown = step.chown.as_ref().map(|owner| format!("--chown={owner} ")).unwrap_or_default();

@@ -197,13 +197,8 @@ impl<W: Worker> Stage<W> {
     /// A step that touches no file.
     async fn change(&mut self, change: &Change) -> Result<(), BuildError> {
         let comment = change.comment();
-        let mut parts = vec!["change", comment.as_str()];
-        // The value an ARG gets is no part of its text, and does count.
-        let values: Vec<String> = match change {
-            Change::Arg { values, .. } => values.iter().map(|value| format!("{value:?}")).collect(),
-            _ => Vec::new(),
-        };
-        parts.extend(values.iter().map(String::as_str));
+        let mut parts = vec!["change".to_owned()];
+        parts.extend(change.key_parts());
         let key = self.state.key.step(parts);
         let mut slot = self.shared.once.step(&key).await;
         let found = match self.find(&key, slot.as_ref()).await? {

@@ -195,6 +195,25 @@ async fn what_counts_for_the_cache() {
 }
 
 #[tokio::test]
+async fn values_that_read_alike_in_the_history_do_not_share_a_result() {
+    let bench = Bench::new().await;
+    for (one, other) in [
+        ("ENV J=-Xmx1g D=x", "ENV J=\"-Xmx1g D=x\""),
+        ("SHELL [\"/bin/sh\", \"-e -c\"]", "SHELL [\"/bin/sh\", \"-e\", \"-c\"]"),
+    ] {
+        let build = |line: &str| {
+            format!("FROM busybox\n{line}\nRUN [\"/bin/sh\", \"-c\", \"echo $J- > /j\"]\n")
+        };
+        bench.build(&build(one)).await.config();
+        let outcome = bench.build(&build(other)).await;
+        outcome.config();
+        assert!(!outcome.text.contains("Using cache"), "{other}: {}", outcome.text);
+    }
+    let quoted = bench.build("FROM busybox\nENV J=\"-Xmx1g D=x\"\nRUN echo $J- > /j\n").await;
+    assert_eq!(bench.read(&quoted, "j"), "-Xmx1g D=x-\n");
+}
+
+#[tokio::test]
 async fn a_failing_command_ends_the_build_in_dockers_words() {
     let bench = Bench::new().await;
     let outcome = bench.build("FROM busybox\nRUN echo before; exit 3\nRUN echo never\n").await;

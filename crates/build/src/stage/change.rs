@@ -69,6 +69,38 @@ impl Change {
         }
     }
 
+    /// What of it counts for the cache: each value by itself, as the history
+    /// joins them and two changes may read alike there.
+    pub fn key_parts(&self) -> Vec<String> {
+        let pairs = |pairs: &[(String, String)]| -> Vec<String> {
+            pairs.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect()
+        };
+        let (name, parts) = match self {
+            Self::Arg { declared, values } => {
+                let values = values.iter().flat_map(|(name, value)| {
+                    [name.clone(), value.as_ref().map_or("unset".into(), |v| format!("={v}"))]
+                });
+                ("ARG", counted(declared).into_iter().chain(values).collect())
+            }
+            Self::Cmd(list) => ("CMD", list.clone()),
+            Self::Entrypoint(None) => ("no ENTRYPOINT", Vec::new()),
+            Self::Entrypoint(Some(list)) => ("ENTRYPOINT", list.clone()),
+            Self::Env(list) => ("ENV", pairs(list)),
+            Self::Expose { declared, ports } => {
+                ("EXPOSE", counted(declared).into_iter().chain(ports.iter().cloned()).collect())
+            }
+            Self::Healthcheck(check) => ("HEALTHCHECK", vec![healthcheck(check)]),
+            Self::Label(list) => ("LABEL", pairs(list)),
+            Self::Maintainer(name) => ("MAINTAINER", vec![name.clone()]),
+            Self::Onbuild(trigger) => ("ONBUILD", vec![trigger.clone()]),
+            Self::Shell(list) => ("SHELL", list.clone()),
+            Self::Stopsignal(signal) => ("STOPSIGNAL", vec![signal.clone()]),
+            Self::User(user) => ("USER", vec![user.clone()]),
+            Self::Volume(list) => ("VOLUME", list.clone()),
+        };
+        [vec![name.to_owned()], parts].concat()
+    }
+
     /// Makes the change.
     pub fn apply(&self, state: &mut State) {
         let config = &mut state.config.config;
@@ -117,6 +149,11 @@ fn set_env(config: &mut RunConfig, key: &str, value: &str) {
 fn join(pairs: &[(String, String)]) -> String {
     let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
     pairs.join(" ")
+}
+
+/// A list behind its length, so that another one can follow.
+fn counted(list: &[String]) -> Vec<String> {
+    [&[list.len().to_string()], list].concat()
 }
 
 /// Docker writes the bare structure, as Go shows it with quotes.

@@ -57,6 +57,45 @@ pub struct CopyStep {
     pub unpack: bool,
 }
 
+impl CopyStep {
+    /// What of it counts for the cache, beside what the sources are.
+    pub(crate) fn key_parts(&self) -> Vec<String> {
+        let Self {
+            instruction,
+            sources,
+            destination,
+            written_destination,
+            from,
+            chown,
+            chmod,
+            exclude,
+            unpack,
+        } = self;
+        let given =
+            |text: &Option<String>| text.as_ref().map_or_else(String::new, |t| format!("={t}"));
+        let mut parts = vec![
+            (*instruction).to_owned(),
+            destination.clone(),
+            written_destination.clone(),
+            given(from),
+            given(chown),
+            chmod.map_or_else(String::new, |mode| format!("{mode:o}")),
+            unpack.to_string(),
+            exclude.len().to_string(),
+        ];
+        parts.extend(exclude.iter().cloned());
+        parts.push(sources.len().to_string());
+        for source in sources {
+            let [kind, name, text] = match source {
+                CopySource::Path(path) => ["path", path, ""],
+                CopySource::Content { name, text } => ["content", name, text],
+            };
+            parts.extend([kind, name, text].map(str::to_owned));
+        }
+        parts
+    }
+}
+
 /// Something to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopySource {
