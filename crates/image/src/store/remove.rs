@@ -40,10 +40,8 @@ impl Store {
         let mut removed = Vec::new();
         let mut heed = Heed { stopped: !force, names: !force };
         if is_id_prefix(&id, name_or_id) {
-            if is_single(&names) {
-                self.check(&id, Heed { stopped: !force, names: false }, in_use)?;
-                heed.names = false;
-            }
+            heed.names &= !is_single(&names);
+            self.check(&id, heed, in_use)?;
         } else {
             let name = Reference::parse(name_or_id)?.with_default_tag();
             if !force && is_single(&names) {
@@ -54,8 +52,13 @@ impl Store {
             if !left.is_empty() {
                 return Ok(removed);
             }
+            // The name is gone and that is what was asked for: an image that
+            // others build upon or run on stays without one, as in Docker.
+            if self.check(&id, heed, in_use).is_err() {
+                return Ok(removed);
+            }
         }
-        self.delete(&id, heed, prune_parents, in_use, &mut removed)?;
+        self.delete(&id, prune_parents, in_use, &mut removed)?;
         Ok(removed)
     }
 
@@ -87,17 +90,15 @@ impl Store {
         Ok(())
     }
 
-    /// Removes an image with all its names, its layers and, if nothing else
-    /// needs them, the nameless images it was built upon.
+    /// Removes an image, which was checked, with all its names, its layers and,
+    /// if nothing else needs them, the nameless images it was built upon.
     fn delete(
         &self,
         id: &Digest,
-        heed: Heed,
         prune_parents: bool,
         in_use: InUse<'_>,
         removed: &mut Vec<Removed>,
     ) -> Result<()> {
-        self.check(id, heed, in_use)?;
         let (chain, parent) = {
             let state = self.inner.state();
             let image = state.image(id).ok_or_else(|| Error::NoSuchImage(id.to_string()))?;
@@ -123,7 +124,7 @@ impl Store {
             };
             let strict = Heed { stopped: true, names: true };
             if dangling && self.check(&parent, strict, in_use).is_ok() {
-                self.delete(&parent, strict, true, in_use, removed)?;
+                self.delete(&parent, true, in_use, removed)?;
             }
         }
         Ok(())

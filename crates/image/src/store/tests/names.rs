@@ -251,6 +251,47 @@ fn a_prune_takes_what_has_no_name_and_no_user() {
     assert_eq!(store.usage().images, 1);
 }
 
+/// An image named `base` and one named `child` that was built upon it.
+fn family(store: &Store) -> (Image, Image) {
+    let base = image(store, &[&[("a", b"1")]], &["base"], 100);
+    let mut config = (*base.config).clone();
+    config.config.env = vec!["A=b".into()];
+    let child = store.put_image(config, &base.layers, &[name("child")], Some(&base.id)).unwrap();
+    (base, child)
+}
+
+#[test]
+fn a_name_goes_although_the_image_is_needed() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let (base, _) = family(&store);
+    let untagged = |name: &str| [Removed::Untagged(format!("{name}:latest"))];
+    assert_eq!(store.remove("base", false, true, &nobody).unwrap(), untagged("base"));
+    assert!(store.get(&base.id).unwrap().repo_tags.is_empty());
+
+    let used = |_: &Digest| vec![ImageUse { container: "0123456789abcdef".into(), running: true }];
+    let error = store.remove("child", false, true, &used).unwrap_err();
+    assert!(error.to_string().contains("(must force)"), "{error}");
+    assert!(store.resolve("child").is_ok(), "refused before anything was done");
+    assert_eq!(store.remove("child", true, true, &used).unwrap(), untagged("child"));
+    assert_eq!(store.usage().images, 2);
+}
+
+#[test]
+fn a_prune_tells_of_names_whose_image_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let (_, child) = family(&store);
+    let in_use = |id: &Digest| {
+        let user = ImageUse { container: "c".into(), running: true };
+        if *id == child.id { vec![user] } else { Vec::new() }
+    };
+    let all = PruneFilter { all: true, ..PruneFilter::default() };
+    let pruned = store.prune(&all, &in_use).unwrap();
+    assert_eq!(pruned.removed, [Removed::Untagged("base:latest".into())]);
+    assert_eq!(store.usage().images, 2);
+}
+
 #[test]
 fn leases_and_pins_keep_content() {
     let root = tempfile::tempdir().unwrap();
