@@ -45,9 +45,14 @@ impl Store {
         let mut found = Vec::new();
         for id in state.index.images.keys() {
             let mut names = names.remove(id).unwrap_or_default();
-            let dangling = names.is_empty() && !parents.contains(id);
-            let hidden = names.is_empty() && parents.contains(id) && !filter.all;
-            if hidden || filter.dangling.is_some_and(|wanted| wanted != dangling) {
+            let has_child = parents.contains(id);
+            let shown = match filter.dangling {
+                // A digest that is left of a pull is no name to go by.
+                Some(true) => names.tags.is_empty() && !has_child,
+                Some(false) => !names.is_empty(),
+                None => !names.is_empty() || !has_child || filter.all,
+            };
+            if !shown {
                 continue;
             }
             if !filter.references.is_empty() {

@@ -118,6 +118,35 @@ fn lists_are_filtered_and_newest_first() {
 }
 
 #[test]
+fn an_image_with_nothing_but_a_digest_dangles() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let (base, child) = family(&store);
+    let left = image(&store, &[&[("a", b"2")]], &["pulled"], 50);
+    let digest = name("pulled").without_suffix().with_digest(left.id.clone());
+    store
+        .inner
+        .update(|index| {
+            index.digests.insert(digest.clone(), left.id.clone());
+            index.untag(&name("pulled").with_default_tag());
+            index.untag(&name("base").with_default_tag());
+            Ok(())
+        })
+        .unwrap();
+    let list = |dangling, all| -> Vec<Digest> {
+        let filter = ListFilter { dangling, all, ..ListFilter::default() };
+        store.list(&filter).unwrap().into_iter().map(|image| image.id).collect()
+    };
+    assert_eq!(list(Some(true), false), std::slice::from_ref(&left.id));
+    // Some that are neither: what has a digest is not nameless.
+    for all in [false, true] {
+        let named = list(Some(false), all);
+        assert!(named.contains(&left.id) && named.contains(&child.id) && named.len() == 2);
+    }
+    assert!(list(None, true).contains(&base.id) && !list(None, false).contains(&base.id));
+}
+
+#[test]
 fn the_image_goes_with_its_last_name() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
@@ -232,25 +261,6 @@ fn parents_without_names_go_with_their_last_child() {
     assert!(store.list(&ListFilter { all: true, ..ListFilter::default() }).unwrap().is_empty());
 }
 
-#[test]
-fn a_prune_takes_what_has_no_name_and_no_user() {
-    let root = tempfile::tempdir().unwrap();
-    let store = open(root.path());
-    image(&store, &[&[("a", b"named")]], &["x:1"], 100);
-    image(&store, &[&[("a", b"dangling")]], &[], 100);
-    let used = image(&store, &[&[("a", b"used")]], &[], 100);
-    let in_use = |id: &Digest| {
-        let user = ImageUse { container: "c".into(), running: true };
-        if *id == used.id { vec![user] } else { Vec::new() }
-    };
-    let pruned = store.prune(&PruneFilter::default(), &in_use).unwrap();
-    assert_eq!(pruned.reclaimed, 8);
-    assert_eq!(store.usage().images, 2);
-    let pruned = store.prune(&PruneFilter { all: true, ..PruneFilter::default() }, &in_use);
-    assert_eq!(pruned.unwrap().removed[0], Removed::Untagged("x:1".into()));
-    assert_eq!(store.usage().images, 1);
-}
-
 /// An image named `base` and one named `child` that was built upon it.
 fn family(store: &Store) -> (Image, Image) {
     let base = image(store, &[&[("a", b"1")]], &["base"], 100);
@@ -290,6 +300,25 @@ fn a_prune_tells_of_names_whose_image_stays() {
     let pruned = store.prune(&all, &in_use).unwrap();
     assert_eq!(pruned.removed, [Removed::Untagged("base:latest".into())]);
     assert_eq!(store.usage().images, 2);
+}
+
+#[test]
+fn a_prune_takes_what_has_no_name_and_no_user() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    image(&store, &[&[("a", b"named")]], &["x:1"], 100);
+    image(&store, &[&[("a", b"dangling")]], &[], 100);
+    let used = image(&store, &[&[("a", b"used")]], &[], 100);
+    let in_use = |id: &Digest| {
+        let user = ImageUse { container: "c".into(), running: true };
+        if *id == used.id { vec![user] } else { Vec::new() }
+    };
+    let pruned = store.prune(&PruneFilter::default(), &in_use).unwrap();
+    assert_eq!(pruned.reclaimed, 8);
+    assert_eq!(store.usage().images, 2);
+    let pruned = store.prune(&PruneFilter { all: true, ..PruneFilter::default() }, &in_use);
+    assert_eq!(pruned.unwrap().removed[0], Removed::Untagged("x:1".into()));
+    assert_eq!(store.usage().images, 1);
 }
 
 #[test]
