@@ -99,30 +99,48 @@ fn keep_matching(names: &mut Names, patterns: &[String]) {
 }
 
 /// Go's `path.Match`: `*` and `?` stop at `/`; a set may be negated with `^`.
+///
+/// Only the last `*` ever takes more: what an earlier one could take instead,
+/// the last one can take as well, and a `/` ends both at the same place. So the
+/// time grows with the product of the lengths and no faster.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some((b'*', rest)) => {
-            let reach = text.iter().position(|&b| b == b'/').unwrap_or(text.len());
-            (0..=reach).any(|skip| glob(rest, &text[skip..]))
-        }
-        Some((b'?', rest)) => {
-            text.split_first().is_some_and(|(&b, after)| b != b'/' && glob(rest, after))
-        }
-        Some((b'[', rest)) => {
-            let Some((&byte, after)) = text.split_first() else { return false };
-            match in_set(rest, byte) {
-                Some((true, rest)) => byte != b'/' && glob(rest, after),
-                _ => false,
+    let (mut pattern, mut text) = (pattern, text);
+    // What follows the last `*`, and the text behind what that took so far.
+    let mut star: Option<(&[u8], &[u8])> = None;
+    loop {
+        if let Some((b'*', rest)) = pattern.split_first() {
+            star = Some((rest, text));
+            pattern = rest;
+        } else if pattern.is_empty() && text.is_empty() {
+            return true;
+        } else if let Some(after) = one(pattern, text) {
+            (pattern, text) = after;
+        } else {
+            let Some((after, [byte, rest @ ..])) = star else { return false };
+            if *byte == b'/' {
+                return false;
             }
-        }
-        Some((b'\\', [escaped, rest @ ..])) => {
-            text.split_first().is_some_and(|(b, after)| b == escaped && glob(rest, after))
-        }
-        Some((byte, rest)) => {
-            text.split_first().is_some_and(|(b, after)| b == byte && glob(rest, after))
+            star = Some((after, rest));
+            (pattern, text) = (after, rest);
         }
     }
+}
+
+/// What follows in both if the pattern's first element, no `*`, is the first
+/// byte of the text.
+fn one<'a>(pattern: &'a [u8], text: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (&byte, after) = text.split_first()?;
+    let (matches, rest) = match pattern {
+        [b'?', rest @ ..] => (byte != b'/', rest),
+        [b'[', rest @ ..] => {
+            let (found, rest) = in_set(rest, byte)?;
+            (found && byte != b'/', rest)
+        }
+        [b'\\', escaped, rest @ ..] => (byte == *escaped, rest),
+        [literal, rest @ ..] => (byte == *literal, rest),
+        [] => return None,
+    };
+    matches.then_some((rest, after))
 }
 
 /// Whether `byte` is in the set that begins `pattern`, and what follows it.
@@ -166,8 +184,22 @@ mod tests {
             ("a[", "ab", false),
             ("localhost:5000/*:1*", "localhost:5000/x:1.2", true),
             ("", "", true),
+            ("*", "", true),
+            ("a*b?c*x", "abxbbxdbxebxczzx", true),
+            ("a*b?c*x", "abxbbxdbxebxczzy", false),
+            ("*b/*d", "abb/ccd", true),
+            ("*b/*d", "ab/c/d", false),
+            ("*/b*", "a/c/b", false),
+            ("a\\*", "a*", true),
+            ("a\\*", "ab", false),
         ] {
             assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), matches, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn many_stars_take_no_longer() {
+        let (pattern, text) = ("*a".repeat(100) + "*b", "a".repeat(4096));
+        assert!(!glob(pattern.as_bytes(), text.as_bytes()));
     }
 }
