@@ -116,6 +116,27 @@ fn a_directory_gives_its_contents_and_keeps_what_is_there() {
 }
 
 #[test]
+fn directories_below_the_target_become_as_asked_for() {
+    let place = Place::new();
+    place.source("d/sub/deep/b", "2");
+    std::fs::set_permissions(place.context("d/sub"), std::fs::Permissions::from_mode(0o750))
+        .unwrap();
+    std::fs::create_dir_all(place.root("to/sub/deep")).unwrap();
+    place.copy(&["d"], "/to").unwrap();
+    let modes = || {
+        ["to", "to/sub", "to/sub/deep"]
+            .map(|path| place.root(path).metadata().unwrap().mode() & 0o777)
+    };
+    assert_eq!(modes(), [0o755, 0o750, 0o755]);
+    let owned =
+        CopyStep { chown: Some("5:6".into()), chmod: Some(0o700), ..step("COPY", &["d"], "/to") };
+    place.run(&owned).unwrap();
+    assert_eq!(modes(), [0o755, 0o700, 0o700]);
+    let uid = |path: &str| place.root(path).metadata().unwrap().uid();
+    assert_eq!(["to", "to/sub", "to/sub/deep", "to/sub/deep/b"].map(uid), [0, 5, 5, 5]);
+}
+
+#[test]
 fn patterns_match_one_level() {
     let place = Place::new();
     for path in ["a.py", "b.py", "c.txt", "sub/d.py", "[x]"] {

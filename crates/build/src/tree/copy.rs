@@ -81,8 +81,9 @@ fn copy_directory(
             let attributes = attributes(&entry.stat, options);
             if destination.directory(&path).is_err() {
                 write::put_directory(destination, &path, &attributes, false)?;
-                directories.push((path, attributes));
             }
+            // As in Docker, only the target itself stays as it was.
+            directories.push((path, attributes));
         } else {
             copy_entry(entry, destination, &path, options, &mut linked)?;
         }
