@@ -14,7 +14,7 @@ use crate::{
     context::{Compression, ContextLimits, Unpack, decoder, detect, looks_like_tar, unpack},
     ignore::Ignore,
     stage::CopyStep,
-    tree::{Attributes, CopyOptions, Owner, Tree, copy_into, kind, put_file},
+    tree::{Attributes, CopyOptions, Owner, Tree, copy_into, kind, put_file, refuse_directory},
     users,
 };
 
@@ -64,6 +64,7 @@ fn place(
         FoundKind::Content(text) => {
             let target = target(&step.destination, &found.name, root);
             let (parent, name) = root.parent(&target, options.owner).map_err(io)?;
+            refuse_directory(parent.as_fd(), &name, &target).map_err(io)?;
             let attributes = Attributes {
                 mode: options.mode.unwrap_or(CONTENT_MODE),
                 owner: options.owner,

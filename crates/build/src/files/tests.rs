@@ -137,6 +137,30 @@ fn directories_below_the_target_become_as_asked_for() {
 }
 
 #[test]
+fn a_file_does_not_take_the_place_of_a_directory() {
+    let place = Place::new();
+    place.source("a", "1");
+    place.source("d/a", "1");
+    std::fs::create_dir_all(place.root("to/a/b")).unwrap();
+    let text = CopySource::Content { name: "a".into(), text: "1".into() };
+    let steps = [
+        step("COPY", &["a"], "/to/"),
+        step("ADD", &["a"], "/to"),
+        step("COPY", &["d"], "/to"),
+        CopyStep { sources: vec![text], ..step("COPY", &[], "/to/") },
+    ];
+    for step in steps {
+        let error = place.run(&step).unwrap_err();
+        assert!(error.ends_with("cannot replace to directory /to/a with file"), "{error}");
+    }
+    assert_eq!(place.tree(), ["to/", "to/a/", "to/a/b/"]);
+    let tar = TarContext::new().file("a", "from the archive").into_bytes();
+    std::fs::write(place.context("a.tar"), tar).unwrap();
+    place.run(&step("ADD", &["a.tar"], "/to")).unwrap();
+    assert_eq!(place.read("to/a"), "from the archive");
+}
+
+#[test]
 fn patterns_match_one_level() {
     let place = Place::new();
     for path in ["a.py", "b.py", "c.txt", "sub/d.py", "[x]"] {

@@ -2,8 +2,9 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     io,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
 };
 
@@ -42,6 +43,7 @@ pub(crate) fn copy_into(
         return copy_directory(source, from, &stat, destination, target, options);
     }
     let (parent, name) = destination.parent(target, options.owner)?;
+    refuse_directory(parent.as_fd(), &name, target)?;
     let attributes = attributes(&stat, options);
     if kind(&stat) != FileType::RegularFile {
         let (kind, device) = (kind(&stat), stat.st_rdev);
@@ -102,7 +104,12 @@ fn copy_entry(
     options: &CopyOptions<'_>,
     linked: &mut HashMap<(u64, u64), PathBuf>,
 ) -> io::Result<()> {
+    // A socket is nothing without the process behind it.
+    if entry.kind() == FileType::Socket {
+        return Ok(());
+    }
     let (parent, name) = destination.parent(path, options.owner)?;
+    refuse_directory(parent.as_fd(), &name, path)?;
     let attributes = attributes(&entry.stat, options);
     let parent = parent.as_fd();
     match entry.kind() {
@@ -122,9 +129,24 @@ fn copy_entry(
             let attributes = Attributes { capability: capability(&file), ..attributes };
             write::put_file(parent, &name, &mut file, &attributes).map(|_| ())
         }
-        // A socket is nothing without the process behind it.
-        FileType::Socket => Ok(()),
         kind => write::put_special(parent, &name, kind, entry.stat.st_rdev, &attributes),
+    }
+}
+
+/// A file never takes the place of a directory and all that is in it; a link to
+/// a directory is no directory.
+pub(crate) fn refuse_directory(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    path: &Path,
+) -> io::Result<()> {
+    match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) if kind(&there) == FileType::Directory => {
+            // BuildKit's words.
+            let path = path.display();
+            Err(io::Error::other(format!("cannot replace to directory {path} with file")))
+        }
+        _ => Ok(()),
     }
 }
 

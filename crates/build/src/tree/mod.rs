@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 use crate::ignore::Ignore;
 
-pub(crate) use copy::{CopyOptions, copy_into};
+pub(crate) use copy::{CopyOptions, copy_into, refuse_directory};
 pub(crate) use remove::entry as remove_entry;
 pub(crate) use walk::{Walk, checksum, walk};
 pub(crate) use write::{Attributes, Owner, put_directory, put_file, put_link, put_special};
