@@ -302,6 +302,23 @@ async fn arguments_come_from_everywhere() {
 }
 
 #[tokio::test]
+async fn a_stage_inherits_the_arguments_of_the_one_it_is_based_on() {
+    let bench = Bench::new().await;
+    let dockerfile = |v: &str| {
+        format!(
+            "FROM busybox AS a\nARG V={v}\nFROM a AS b\nRUN echo $V > /v\n\
+             FROM busybox\nCOPY --from=b /v /v\nRUN echo -$V- > /other\n"
+        )
+    };
+    for v in ["1", "2"] {
+        let outcome = bench.build(&dockerfile(v)).await;
+        outcome.config();
+        assert_eq!(bench.read(&outcome, "v"), format!("{v}\n"));
+        assert_eq!(bench.read(&outcome, "other"), "--\n", "and no other does");
+    }
+}
+
+#[tokio::test]
 async fn documents_are_scripts_files_and_shell_text() {
     let bench = Bench::new().await;
     let outcome = bench

@@ -59,9 +59,11 @@ impl State {
         Self::begin(config, key, Some(id.clone()))
     }
 
-    /// A stage on an earlier one: its image, not its arguments.
+    /// A stage on an earlier one: its image, and what its arguments were at the
+    /// end, which BuildKit hands on as well.
     pub fn stage(base: &Self) -> Self {
-        Self::begin(base.config.clone(), base.key.clone(), base.parent.clone())
+        let stage = Self::begin(base.config.clone(), base.key.clone(), base.parent.clone());
+        Self { args: base.args.clone(), ..stage }
     }
 
     fn begin(mut config: ImageConfig, key: CacheKey, parent: Option<Digest>) -> Self {
