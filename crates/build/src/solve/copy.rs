@@ -1,6 +1,9 @@
 //! `COPY`, `ADD` and `WORKDIR`: steps that write files without a process.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use shoal_model::{Digest, Kind};
 
@@ -11,6 +14,7 @@ use crate::{
     stage::CopyStep,
     support,
     tree::{Owner, Tree},
+    users,
 };
 
 /// Makes the working directory if it is missing.
@@ -24,11 +28,11 @@ pub(super) async fn workdir<W: Worker>(
         Some(found) => found,
         None => {
             let directory = PathBuf::from(&path);
+            let user = stage.state.config.config.user.clone();
             let line = stage.line;
             let layer = write(stage, move |tree| {
-                tree.make_directories(&directory, Owner::default()).map(|_| ()).map_err(|error| {
-                    let path = directory.display();
-                    let message = format!("cannot mkdir: {path}: {error}");
+                make_directory(tree, &directory, &user).map_err(|reason| {
+                    let message = format!("cannot mkdir: {}: {reason}", directory.display());
                     BuildError::Instruction { line, message }
                 })
             })
@@ -90,6 +94,17 @@ pub(super) async fn copy<W: Worker>(
     *slot = Some(done.clone());
     drop(slot);
     stage.finish(key, &done, created_by).await
+}
+
+/// Makes a directory and those above it, as far as they are missing, for the
+/// user the image has by now, as BuildKit does.
+fn make_directory(tree: &Tree, path: &Path, user: &str) -> Result<(), String> {
+    // A user who is not there is no trouble where nothing is made.
+    if tree.directory(path).is_ok() {
+        return Ok(());
+    }
+    let owner = if user.is_empty() { Owner::default() } else { users::resolve(tree, user)? };
+    tree.make_directories(path, owner).map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// Where the sources are; a snapshot lives as long as it is read.

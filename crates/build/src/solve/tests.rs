@@ -319,6 +319,28 @@ async fn a_stage_inherits_the_arguments_of_the_one_it_is_based_on() {
 }
 
 #[tokio::test]
+async fn a_working_directory_belongs_to_the_user() {
+    let bench = Bench::new().await;
+    let outcome = bench
+        .build(
+            "FROM busybox\nUSER nobody\nWORKDIR /etc\nUSER web\nWORKDIR /new/er\nUSER 7:8\nWORKDIR /new/est\n",
+        )
+        .await;
+    outcome.config();
+    let owner = |path: &str| {
+        let there = bench.path(&outcome, path).metadata().unwrap();
+        (there.uid(), there.gid())
+    };
+    assert_eq!(
+        ["etc", "new", "new/er", "new/est"].map(owner),
+        [(1000, 1000), (33, 34), (33, 34), (7, 8)]
+    );
+    let error = bench.build("FROM busybox\nUSER nobody\nWORKDIR /new\n").await.error();
+    assert!(error.starts_with("dockerfile line 3: cannot mkdir: /new: "), "{error}");
+    assert!(error.ends_with("no such user: nobody"), "{error}");
+}
+
+#[tokio::test]
 async fn documents_are_scripts_files_and_shell_text() {
     let bench = Bench::new().await;
     let outcome = bench
