@@ -1,8 +1,9 @@
 //! Collecting what nothing holds: mark from images, pins and leases, sweep
-//! the rest. Everything happens under the state's lock except the removal of
-//! files, which are out of sight by then.
+//! the rest. What is found unheld is taken out of sight under the state's lock,
+//! as nobody may take hold of it in between; listing the blobs comes before, and
+//! removing files after.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, ffi::OsString, fs, io};
 
 use shoal_model::Digest;
 
@@ -65,6 +66,9 @@ impl Inner {
     }
 
     fn take_out_of_sight(&self, swept: &mut Swept) -> Result<()> {
+        // Listed before anybody has to wait. What appears meanwhile is held, or
+        // for the next time.
+        let blobs = self.list_blobs()?;
         let mut state = self.state();
         let roots = state.roots();
         let victims: Vec<Digest> =
@@ -78,19 +82,32 @@ impl Inner {
             swept.bytes += state.layers.remove(&id).map_or(0, |layer| layer.size);
             swept.layers.insert(id);
         }
-        for item in fs::read_dir(self.dirs.blobs()).map_err(Error::io("list blobs"))? {
-            let item = item.map_err(Error::io("list blobs"))?;
-            let name = item.file_name().into_encoded_bytes();
-            if !roots.blobs.contains(name.as_slice()) {
-                swept.bytes += item.metadata().map_or(0, |status| status.len());
-                let discarded =
-                    self.dirs.discard(&item.path()).map_err(Error::io("remove blob"))?;
-                swept.discarded.push(discarded);
+        for (name, bytes) in blobs {
+            if roots.blobs.contains(name.as_encoded_bytes()) {
+                continue;
+            }
+            match self.dirs.discard(&self.dirs.blobs().join(name)) {
+                Ok(discarded) => {
+                    swept.bytes += bytes;
+                    swept.discarded.push(discarded);
+                }
+                // Another collection was here first.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("remove blob")(error)),
             }
         }
         // A document may be held by a lease while its image is being named.
         state.documents.retain(|id, _| roots.blobs.contains(id.hex().as_bytes()));
         Ok(())
+    }
+
+    /// The names of all blobs, and their sizes.
+    fn list_blobs(&self) -> Result<Vec<(OsString, u64)>> {
+        let items = fs::read_dir(self.dirs.blobs()).map_err(Error::io("list blobs"))?;
+        let listed = items.map(|item| {
+            item.map(|item| (item.file_name(), item.metadata().map_or(0, |status| status.len())))
+        });
+        listed.collect::<io::Result<_>>().map_err(Error::io("list blobs"))
     }
 }
 
