@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shoal_model::{Digest, Timestamp};
 
-use crate::ImageConfig;
+use crate::{ImageConfig, Lease};
 
 /// An image of the store, as it was when asked for.
 #[derive(Clone, Debug)]
@@ -66,6 +66,8 @@ pub struct PullOutcome {
     pub image: Image,
     /// Whether anything changed here.
     pub newer: bool,
+    /// Keeps the image's content, removed or not, until this is dropped.
+    pub lease: Arc<Lease>,
 }
 
 /// What a push did.

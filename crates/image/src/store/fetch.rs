@@ -77,13 +77,15 @@ impl Fetch<'_> {
         };
         let taken = blocking(move || taking.run(queue));
         let (sent, taken) = tokio::join!(self.send(feed), taken);
-        match (sent, taken) {
-            (Ok(()), Ok(_)) => {}
+        let taking = match (sent, taken) {
+            (Ok(()), Ok(lease)) => lease,
             // The receiving end failed first, or is why the sending one did.
             (Ok(()) | Err(Error::Cancelled(_)), Err(error)) => return Err(error),
             (Err(error), _) => return Err(error),
-        }
+        };
+        // From one lease to the other without a moment between.
         self.lease.hold_layer(self.diff_id);
+        drop(taking);
         tell(self.sink, self.layer, LayerState::PullComplete, 0);
         Ok(true)
     }

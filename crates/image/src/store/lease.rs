@@ -8,6 +8,7 @@ use std::{
 use shoal_model::Digest;
 
 use super::{Inner, State, Store};
+use crate::Image;
 
 /// Keeps content from being collected as long as it lives. Dropped = released.
 #[derive(Debug)]
@@ -63,6 +64,14 @@ impl State {
         }
     }
 
+    /// Its document and its layers.
+    pub(super) fn hold_image(&mut self, lease: u64, image: &Image) {
+        if let Some(held) = self.leases.get_mut(&lease) {
+            held.blobs.insert(image.id.clone());
+            held.layers.extend(image.layers.iter().cloned());
+        }
+    }
+
     pub(super) fn hold_blob(&mut self, lease: u64, digest: &Digest) {
         if let Some(held) = self.leases.get_mut(&lease) {
             held.blobs.insert(digest.clone());
@@ -75,6 +84,14 @@ impl Lease {
     pub fn hold_layer(&self, diff_id: &Digest) {
         if let Some(store) = self.store.upgrade() {
             store.state().hold_layer(self.id, diff_id);
+        }
+    }
+
+    /// Also keeps the image's document and layers. They must be held by another
+    /// lease until then; see [`Store::resolve_and_lease`] for an image by name.
+    pub fn hold_image(&self, image: &Image) {
+        if let Some(store) = self.store.upgrade() {
+            store.state().hold_image(self.id, image);
         }
     }
 

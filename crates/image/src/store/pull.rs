@@ -136,10 +136,7 @@ impl Pull {
             return Err(Error::invalid("manifest", reason));
         }
         let fetched_any = self.layers(&session, diff_ids, &image, &lease).await?;
-        // The lease holds the layers until the image names them.
-        let outcome = self.name(&fetched, digest, document, fetched_any).await;
-        drop(lease);
-        outcome
+        self.name(&fetched, digest, document, fetched_any, lease).await
     }
 
     /// The image manifest, through an index if there is one.
@@ -233,6 +230,7 @@ impl Pull {
         digest: Digest,
         document: Vec<u8>,
         fetched_any: bool,
+        lease: Lease,
     ) -> Result<PullOutcome> {
         let name = &self.key.name;
         let (store, bytes) = (self.store.clone(), fetched.bytes.clone());
@@ -244,7 +242,10 @@ impl Pull {
             let names = tags.iter().chain(&digests);
             names.map(|name| index.named(name).cloned()).collect::<Vec<_>>()
         };
-        let keeping = store.lease();
+        // Holds the layers until the image names them, and the whole until the
+        // caller has seen it.
+        let lease = Arc::new(lease);
+        let keeping = lease.clone();
         let put = move || {
             let manifest = store.put_bytes(&bytes, &keeping)?;
             let new =
@@ -256,7 +257,7 @@ impl Pull {
         (self.sink)(Progress::Digest(digest.clone()));
         let what = if newer { "Downloaded newer image" } else { "Image is up to date" };
         (self.sink)(Progress::Status(format!("Status: {what} for {}", name.familiar())));
-        Ok(PullOutcome { digest, image, newer })
+        Ok(PullOutcome { digest, image, newer, lease })
     }
 }
 

@@ -44,13 +44,15 @@ impl Store {
             return Err(Error::invalid("push", "cannot push a digest reference"));
         }
         let name = reference.clone().with_default_tag();
+        let lease = self.lease();
         let image = {
-            let state = self.inner.state();
+            let mut state = self.inner.state();
             let id = state.index.tags.get(&name);
-            id.and_then(|id| state.image(id))
-                .ok_or_else(|| Error::NotTagged(name.familiar_name()))?
+            let image = id.and_then(|id| state.image(id));
+            let image = image.ok_or_else(|| Error::NotTagged(name.familiar_name()))?;
+            state.hold_image(lease.id(), &image);
+            image
         };
-        let lease = self.lease_layers(&image.layers);
         progress(Progress::PushRefersTo(name.name()));
         let push = Push { store: &self.inner, name, image, sink: progress };
         push.run(auth, &lease).await

@@ -2,7 +2,7 @@
 
 use shoal_model::{Digest, Reference, ReferenceError};
 
-use super::{State, Store};
+use super::{Lease, State, Store};
 use crate::{Error, Image, Result};
 
 impl Store {
@@ -14,6 +14,19 @@ impl Store {
         let state = self.inner.state();
         let id = state.find(name_or_id)?;
         state.image(&id).ok_or_else(|| Error::NoSuchImage(name_or_id.into()))
+    }
+
+    /// As [`Store::resolve`]; the lease holds the image from the same moment
+    /// on, so that nobody removes its content in between.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchImage`].
+    pub fn resolve_and_lease(&self, name_or_id: &str, lease: &Lease) -> Result<Image> {
+        let mut state = self.inner.state();
+        let id = state.find(name_or_id)?;
+        let image = state.image(&id).ok_or_else(|| Error::NoSuchImage(name_or_id.into()))?;
+        state.hold_image(lease.id(), &image);
+        Ok(image)
     }
 
     /// The image with this id.

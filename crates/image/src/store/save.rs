@@ -16,7 +16,7 @@ use std::{
 use serde::Serialize;
 use shoal_model::{Digest, Reference};
 
-use super::{Inner, Store};
+use super::{Inner, Lease, Store};
 use crate::{
     Error, Image, Result,
     manifest::{
@@ -51,10 +51,7 @@ impl Store {
     /// [`crate::Error::NoSuchImage`]; when `out` fails.
     pub fn save(&self, names: &[String], out: impl Write) -> Result<()> {
         let lease = self.lease();
-        let saved = self.choose(names)?;
-        for diff_id in saved.iter().flat_map(|saved| &saved.image.layers) {
-            lease.hold_layer(diff_id);
-        }
+        let saved = self.choose(names, &lease)?;
         let mut archive = Archive::new(out, &self.inner);
         for saved in &saved {
             archive.image(saved)?;
@@ -62,9 +59,10 @@ impl Store {
         archive.finish()
     }
 
-    /// Which images, each once, with the tags that were asked for.
-    fn choose(&self, names: &[String]) -> Result<Vec<Saved>> {
-        let state = self.inner.state();
+    /// Which images, each once, with the tags that were asked for. The lease
+    /// holds them.
+    fn choose(&self, names: &[String], lease: &Lease) -> Result<Vec<Saved>> {
+        let mut state = self.inner.state();
         let mut found: Vec<Saved> = Vec::new();
         for name in names {
             let mut matches = Vec::new();
@@ -101,6 +99,9 @@ impl Store {
                     found[index].tags.push(tag);
                 }
             }
+        }
+        for saved in &found {
+            state.hold_image(lease.id(), &saved.image);
         }
         Ok(found)
     }

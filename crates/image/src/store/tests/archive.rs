@@ -87,6 +87,31 @@ fn a_saved_image_loads_elsewhere_as_the_same() {
 }
 
 #[test]
+fn an_image_removed_while_it_is_saved_is_saved() {
+    /// Removes the image when the first bytes come.
+    struct Removing<'a>(&'a Store, Vec<u8>);
+    impl Write for Removing<'_> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            if self.1.is_empty() {
+                self.0.remove("x:1", false, true, &nobody).unwrap();
+            }
+            self.1.write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    image(&store, &[&[("a", b"1")]], &["x:1"], 100);
+    let whole = save(&store, &["x:1"]);
+    let mut out = Removing(&store, Vec::new());
+    store.save(&["x:1".into()], &mut out).unwrap();
+    assert!(out.1 == whole);
+    assert!(store.resolve("x:1").is_err());
+}
+
+#[test]
 fn the_old_form_of_docker_loads() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());

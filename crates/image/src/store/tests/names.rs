@@ -322,6 +322,21 @@ fn a_prune_takes_what_has_no_name_and_no_user() {
 }
 
 #[test]
+fn an_image_is_found_and_held_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let made = image(&store, &[&[("a", b"1")]], &["x:1"], 100);
+    let lease = store.lease();
+    assert_eq!(store.resolve_and_lease("x:1", &lease).unwrap().id, made.id);
+    store.remove("x:1", false, true, &nobody).unwrap();
+    assert!(store.resolve_and_lease("x:1", &lease).is_err());
+    assert!(store.layer_dirs(&made.layers).is_ok() && store.open_blob(&made.id).is_ok());
+    drop(lease);
+    store.collect_garbage().unwrap();
+    assert!(store.layer_dirs(&made.layers).is_err() && store.open_blob(&made.id).is_err());
+}
+
+#[test]
 fn leases_and_pins_keep_content() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());

@@ -198,6 +198,22 @@ async fn a_broken_transfer_goes_on_where_it_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_pulled_is_held_until_the_caller_has_it() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let fake = Fake::start().await;
+    fake.add_image(&[("a", b"1")]);
+    let pulled = store.pull(&fake.name(), &Auth::Anonymous, None, no_progress()).await.unwrap();
+    let id = &pulled.image.id;
+    store.remove(id.as_str(), true, true, &nobody).unwrap();
+    assert!(store.lower_dirs(&pulled.image).is_ok() && store.open_blob(id).is_ok());
+    let image = pulled.image.clone();
+    drop(pulled);
+    store.collect_garbage().unwrap();
+    assert!(store.lower_dirs(&image).is_err() && store.open_blob(&image.id).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_pull_fetches_no_layer_and_many_at_once_fetch_one() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
