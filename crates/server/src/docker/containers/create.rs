@@ -1,6 +1,5 @@
 //! `POST /containers/create`.
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::json;
@@ -8,14 +7,14 @@ use shoal_engine::domain::{CreateContainer, NetworkMode, RestartPolicy, RootfsSo
 use shoal_image::Store;
 use shoal_model::{Kind, Platform};
 
-use super::super::body;
+use super::super::body::{self, JsonBody};
 use super::super::error::{ApiError, Result};
 use super::super::front::App;
 use super::super::query::Query;
 use super::config::CreateDocument;
 
 /// Makes a container.
-pub(crate) async fn create(State(front): App, query: Query, body: Body) -> Result<Response> {
+pub(crate) async fn create(State(front): App, query: Query, body: JsonBody) -> Result<Response> {
     let document: CreateDocument = body::document(body).await?;
     let name = query.get("name").map(|name| name.trim_start_matches('/').to_owned());
     let request = read(document, name)?;

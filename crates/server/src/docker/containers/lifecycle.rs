@@ -1,13 +1,12 @@
 //! The short verbs of a container's life.
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::json;
 use shoal_engine::domain::{RemoveOptions, StopOptions, TerminalSize, UpdateContainer};
 use shoal_model::Signal;
 
-use super::super::body;
+use super::super::body::{self, JsonBody};
 use super::super::error::{ApiError, Result};
 use super::super::front::App;
 use super::super::query::Query;
@@ -109,7 +108,7 @@ wire!(
 pub(crate) async fn update(
     State(front): App,
     Path(id): Path<String>,
-    body: Body,
+    body: JsonBody,
 ) -> Result<Response> {
     let document = body::json(body).await?;
     let restart = document.get("RestartPolicy").cloned();

@@ -1,6 +1,5 @@
 //! `/exec`, and `/containers/{id}/exec`.
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -11,7 +10,7 @@ use shoal_engine::domain::{CreateExec, ExecView, StartExec};
 use shoal_model::Classify;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::body;
+use super::body::{self, JsonBody};
 use super::containers::{read_keys, read_size, session, size};
 use super::error::Result;
 use super::frames::{Channel, Framing};
@@ -58,7 +57,7 @@ pub(super) fn routes() -> Router<SharedFront> {
         .route("/exec/{id}/json", get(inspect))
 }
 
-async fn create(State(front): App, Path(id): Path<String>, body: Body) -> Result<Response> {
+async fn create(State(front): App, Path(id): Path<String>, body: JsonBody) -> Result<Response> {
     let document: CreateDocument = body::document(body).await?;
     let exec = front.engine.execs().create(&id, document.into_domain()?)?;
     Ok(body::created(&json!({ "Id": exec.as_str() })))
@@ -92,7 +91,7 @@ async fn start(
     Path(id): Path<String>,
     mut request: Request,
 ) -> Result<Response> {
-    let document: StartDocument = body::document(std::mem::take(request.body_mut())).await?;
+    let document: StartDocument = body::document(JsonBody::take(&mut request)).await?;
     let options = StartExec {
         detach: document.detach,
         tty: document.tty,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::json;
@@ -10,7 +9,7 @@ use shoal_engine::events::ObjectType;
 use shoal_model::{Kind, NetworkId};
 use shoal_network::{CreateNetwork, IpamRequest, PoolRequest};
 
-use super::super::body;
+use super::super::body::{self, JsonBody};
 use super::super::error::{ApiError, Result};
 use super::super::front::App;
 use super::super::wire::wire;
@@ -53,7 +52,7 @@ wire!(
 );
 
 /// Makes a network.
-pub(super) async fn create(State(front): App, body: Body) -> Result<Response> {
+pub(super) async fn create(State(front): App, body: JsonBody) -> Result<Response> {
     let document: CreateDocument = body::document(body).await?;
     let request = document.into_domain()?;
     let network = front.networks.create(request, fresh_id()?, front.now()).await?;

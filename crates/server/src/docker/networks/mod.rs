@@ -5,7 +5,6 @@ mod list;
 mod render;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use shoal_engine::events::ObjectType;
 use shoal_model::Kind;
 
-use super::body;
+use super::body::{self, JsonBody};
 use super::containers::EndpointDocument;
 use super::error::{ApiError, Result};
 use super::front::{App, SharedFront};
@@ -63,14 +62,14 @@ wire!(
     }
 );
 
-async fn connect(State(front): App, Path(id): Path<String>, body: Body) -> Result<Response> {
+async fn connect(State(front): App, Path(id): Path<String>, body: JsonBody) -> Result<Response> {
     let document: ConnectDocument = body::document(body).await?;
     let options = document.endpoint.into_domain()?;
     front.engine.containers().connect(&document.container, &id, options).await?;
     Ok(body::empty())
 }
 
-async fn disconnect(State(front): App, Path(id): Path<String>, body: Body) -> Result<Response> {
+async fn disconnect(State(front): App, Path(id): Path<String>, body: JsonBody) -> Result<Response> {
     let document: ConnectDocument = body::document(body).await?;
     front.engine.containers().disconnect(&document.container, &id, document.force).await?;
     Ok(body::empty())

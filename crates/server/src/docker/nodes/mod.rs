@@ -1,7 +1,6 @@
 //! `/nodes`.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -9,7 +8,7 @@ use shoal_cluster::{Command, Store};
 use shoal_engine::events::ObjectType;
 use shoal_model::swarm::Node;
 
-use super::body;
+use super::body::{self, JsonBody};
 use super::error::{ApiError, Result};
 use super::front::{App, SharedFront};
 use super::query::{Filters, Query, only};
@@ -45,7 +44,7 @@ async fn update(
     State(front): App,
     Path(id): Path<String>,
     query: Query,
-    body: Body,
+    body: JsonBody,
 ) -> Result<Response> {
     let document: NodeDocument = body::document(body).await?;
     let version = read_version(&query, "node")?;

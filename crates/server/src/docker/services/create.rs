@@ -1,6 +1,5 @@
 //! `POST /services/create`.
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
@@ -11,7 +10,7 @@ use shoal_engine::names;
 use shoal_model::Kind;
 use shoal_model::swarm::{ServiceSpec, Shared};
 
-use super::super::body;
+use super::super::body::{self, JsonBody};
 use super::super::error::{ApiError, Result};
 use super::super::front::{App, Front};
 use super::super::registry_auth;
@@ -23,7 +22,11 @@ use super::network_name;
 const NAME_ATTEMPTS: u32 = 40;
 
 /// Makes a service.
-pub(super) async fn create(State(front): App, headers: HeaderMap, body: Body) -> Result<Response> {
+pub(super) async fn create(
+    State(front): App,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response> {
     let document: ServiceDocument = body::document(body).await?;
     let control = front.node.control()?;
     let mut spec = read_spec(&front, document, &headers)?;

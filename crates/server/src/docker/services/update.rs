@@ -1,6 +1,5 @@
 //! `POST /services/{id}/update`.
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::HeaderMap;
@@ -9,7 +8,7 @@ use shoal_cluster::Command;
 use shoal_cluster::commands::RegistryAuthFrom;
 use shoal_engine::events::ObjectType;
 
-use super::super::body;
+use super::super::body::{self, JsonBody};
 use super::super::error::{ApiError, Result};
 use super::super::front::App;
 use super::super::query::Query;
@@ -24,7 +23,7 @@ pub(super) async fn update(
     Path(id): Path<String>,
     query: Query,
     headers: HeaderMap,
-    body: Body,
+    body: JsonBody,
 ) -> Result<Response> {
     let document: ServiceDocument = body::document(body).await?;
     let version = read_version(&query, "service")?;

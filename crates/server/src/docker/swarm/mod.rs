@@ -1,7 +1,6 @@
 //! `/swarm`.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -12,7 +11,7 @@ use shoal_model::swarm::Version;
 use shoal_node::raft::RaftError;
 use shoal_node::{Control, InitRequest, JoinRequest, NodeError};
 
-use super::body;
+use super::body::{self, JsonBody};
 use super::error::{ApiError, Result};
 use super::front::{App, SharedFront};
 use super::query::Query;
@@ -60,7 +59,7 @@ wire!(
     }
 );
 
-async fn init(State(front): App, body: Body) -> Result<Response> {
+async fn init(State(front): App, body: JsonBody) -> Result<Response> {
     let document: InitDocument = body::document(body).await?;
     let node = front.node.init(document.into_domain()?).await?;
     Ok(body::ok(&json!(node.as_str())))
@@ -90,7 +89,7 @@ impl InitDocument {
     }
 }
 
-async fn join(State(front): App, body: Body) -> Result<Response> {
+async fn join(State(front): App, body: JsonBody) -> Result<Response> {
     let document: JoinDocument = body::document(body).await?;
     if !document.data_path_addr.is_empty() {
         return Err(ApiError::unsupported("DataPathAddr (--data-path-addr)"));
@@ -123,7 +122,7 @@ async fn inspect(State(front): App) -> Result<Response> {
     Ok(body::ok(&document))
 }
 
-async fn update(State(front): App, query: Query, body: Body) -> Result<Response> {
+async fn update(State(front): App, query: Query, body: JsonBody) -> Result<Response> {
     let document: ClusterDocument = body::document(body).await?;
     query.refuse(&["rotateManagerUnlockKey"])?;
     let control = front.node.control()?;

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use shoal_engine::domain::{CreateVolume, Volume, VolumeFilter};
 
-use super::body;
+use super::body::{self, JsonBody};
 use super::containers::{read_names, read_prune};
 use super::error::Result;
 use super::front::{App, SharedFront};
@@ -52,7 +51,7 @@ async fn list(State(front): App, query: Query) -> Result<Response> {
     Ok(body::ok(&json!({ "Volumes": volumes, "Warnings": null })))
 }
 
-async fn create(State(front): App, body: Body) -> Result<Response> {
+async fn create(State(front): App, body: JsonBody) -> Result<Response> {
     let CreateDocument { name, driver, options, labels } = body::document(body).await?;
     let name = (!name.is_empty()).then_some(name);
     let request = CreateVolume { name, driver, labels, options };
