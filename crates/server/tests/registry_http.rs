@@ -55,6 +55,7 @@ impl Fixture {
 
     /// As after a restart.
     fn reopen(&mut self) {
+        self.router = Router::new();
         self.router = router(Registry::open(self.directory.path(), Users::default()).unwrap());
     }
 
@@ -164,6 +165,15 @@ async fn blobs_are_read_whole_and_in_parts() {
     assert_eq!(registry.get(&path).await.status, StatusCode::NOT_FOUND);
     let again = registry.send(Method::DELETE, &path, &[], Body::empty()).await;
     assert_eq!(again.error(), (404, "BLOB_UNKNOWN".into()));
+}
+
+#[tokio::test]
+async fn a_directory_is_served_once() {
+    let mut registry = Fixture::new();
+    let again = Registry::open(registry.directory.path(), Users::default()).err();
+    let text = again.expect("refused").to_string();
+    assert!(text.starts_with("another process serves the registry in /"), "{text}");
+    registry.reopen();
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ impl Registry {
     /// holds. With `users` not empty, each request must name one of them.
     ///
     /// # Errors
-    /// When the directory cannot be read or written.
+    /// When the directory cannot be read or written, or another process serves it.
     pub fn open(root: &Path, users: Users) -> io::Result<Self> {
         Ok(Self { storage: Arc::new(Storage::open(root)?), users: Arc::new(users) })
     }

@@ -171,8 +171,9 @@ impl Serve {
             stopped.cancel();
         });
         let what = || format!("serving {} on {}", self.dir.display(), self.listen);
-        let registry = Registry::open(&self.dir, users).with_context(what)?;
+        // First, so that a second one by mistake has not touched the directory.
         let listener = TcpListener::bind(self.listen).await.with_context(what)?;
+        let registry = Registry::open(&self.dir, users).with_context(what)?;
         print::talk(what());
         registry::serve(listener, registry, stop).await.with_context(what)
     }

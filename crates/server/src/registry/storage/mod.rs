@@ -7,12 +7,14 @@
 //! repositories/NAME/_manifests/tags/TAG      holds a digest
 //! repositories/NAME/_referrers/HEX/HEX       manifests about a manifest
 //! uploads/ID                                 bytes received so far
+//! lock                                       held by the process that serves it
 //! ```
 //!
 //! Names of repositories have no part that begins with `_`. Files are made in
 //! `uploads` and renamed.
 
 mod blobs;
+mod lock;
 mod manifests;
 mod uploads;
 
@@ -31,6 +33,7 @@ use std::{
 use shoal_model::Digest;
 
 use super::route::Name;
+use lock::Lock;
 pub(super) use manifests::Stored;
 pub(super) use uploads::Upload;
 
@@ -44,15 +47,19 @@ pub(super) struct Storage {
     /// Held while manifests or tags change.
     manifests: Mutex<()>,
     next: AtomicU64,
+    _lock: Lock,
 }
 
 impl Storage {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let lock = Lock::take(root)?;
         let storage = Self {
             root: root.to_path_buf(),
             uploads: Mutex::default(),
             manifests: Mutex::default(),
             next: AtomicU64::new(0),
+            _lock: lock,
         };
         for directory in ["blobs/sha256", "repositories", "uploads"] {
             fs::create_dir_all(root.join(directory))?;
