@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 use shoal_engine::domain::{RemoveOptions, StopOptions, TerminalSize, UpdateContainer};
 use shoal_model::Signal;
 
@@ -10,9 +10,9 @@ use super::super::body::{self, JsonBody};
 use super::super::error::{ApiError, Result};
 use super::super::front::App;
 use super::super::query::Query;
-use super::super::wire::wire;
+use super::super::wire::{At, is_zero};
 use super::host::HostDocument;
-use super::policy::{RestartDocument, read_restart};
+use super::policy::read_restart;
 
 /// `POST /containers/{id}/start`.
 pub(crate) async fn start(State(front): App, Path(id): Path<String>) -> Result<Response> {
@@ -99,10 +99,26 @@ pub(crate) async fn remove(
     Ok(body::no_content())
 }
 
-wire!(
-    /// `POST /containers/{id}/update`: the limits of a `HostConfig`.
-    UpdateDocument { restart: Option<RestartDocument> = "RestartPolicy" }
-);
+/// The members of a `HostConfig` an update has: its limits. The engine refuses
+/// those of them that cannot change by itself.
+const LIMITS: [&str; 16] = [
+    "Memory",
+    "MemorySwap",
+    "MemoryReservation",
+    "MemorySwappiness",
+    "NanoCpus",
+    "CpuShares",
+    "CpuQuota",
+    "CpuPeriod",
+    "CpusetCpus",
+    "CpusetMems",
+    "PidsLimit",
+    "Ulimits",
+    "Devices",
+    "DeviceCgroupRules",
+    "CgroupParent",
+    "RestartPolicy",
+];
 
 /// `POST /containers/{id}/update`.
 pub(crate) async fn update(
@@ -110,17 +126,32 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     body: JsonBody,
 ) -> Result<Response> {
-    let document = body::json(body).await?;
-    let restart = document.get("RestartPolicy").cloned();
-    let host: HostDocument = body::parse(document)?;
-    let update: UpdateDocument = body::parse(json!({ "RestartPolicy": restart }))?;
-    let policy = update.restart.filter(|policy| !policy.name.is_empty());
-    let change = UpdateContainer {
-        resources: host.resources()?,
-        restart_policy: policy.as_ref().map(read_restart).transpose()?,
-    };
+    let change = read_update(body::json(body).await?)?;
     let updated = front.engine.containers().update(&id, change).await?;
     Ok(body::ok(&json!({ "Warnings": updated.warnings })))
+}
+
+fn read_update(document: Value) -> Result<UpdateContainer> {
+    refuse_others(&document)?;
+    let host: HostDocument = body::parse(document)?;
+    let policy = Some(&host.restart).filter(|policy| !policy.name.is_empty());
+    Ok(UpdateContainer {
+        resources: host.resources()?,
+        restart_policy: policy.map(read_restart).transpose()?,
+    })
+}
+
+/// A `HostConfig` has more than limits; what an update cannot change it must
+/// not seem to change.
+fn refuse_others(document: &Value) -> Result<()> {
+    let members = document.as_object().into_iter().flatten();
+    for (key, value) in members {
+        let known = LIMITS.iter().any(|limit| limit.eq_ignore_ascii_case(key));
+        if !known && !is_zero(value) {
+            return Err(At::ROOT.key(key).unsupported().into());
+        }
+    }
+    Ok(())
 }
 
 fn stop_options(query: &Query) -> Result<StopOptions> {
@@ -142,4 +173,37 @@ pub(crate) fn size(query: &Query) -> Result<TerminalSize> {
             .map_err(|_| ApiError::invalid(format!("invalid terminal size {key}={value}")))
     };
     Ok(TerminalSize { rows: side("h")?, columns: side("w")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_carries_limits() {
+        let cli = json!({
+            "CpuShares": 0, "memory": 5 << 20, "NanoCpus": 0, "CgroupParent": "",
+            "BlkioWeight": 0, "BlkioWeightDevice": null, "MemorySwappiness": null,
+            "OomKillDisable": null, "Ulimits": null, "Devices": null, "DeviceRequests": null,
+            "restartPolicy": {"Name": "always", "MaximumRetryCount": 0},
+        });
+        let change = read_update(cli).expect("an update");
+        assert_eq!(change.resources.memory_bytes, Some(5 << 20));
+        assert!(change.restart_policy.is_some());
+    }
+
+    #[test]
+    fn an_update_of_anything_else_is_refused_by_name() {
+        for (key, value, name) in [
+            ("Privileged", json!(true), "Privileged (--privileged) is not supported"),
+            ("ReadonlyRootfs", json!(true), "ReadonlyRootfs (--read-only) is not supported"),
+            ("CapAdd", json!(["ALL"]), "CapAdd is not supported"),
+            ("Binds", json!(["/:/host"]), "Binds is not supported"),
+            ("BlkioWeight", json!(10), "BlkioWeight (--blkio-weight) is not supported"),
+        ] {
+            let error = read_update(json!({ key: value, "Memory": 5 << 20 })).expect_err(name);
+            assert_eq!(error.message(), name);
+            assert_eq!(error.kind(), shoal_model::Kind::NotImplemented);
+        }
+    }
 }
