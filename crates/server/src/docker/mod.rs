@@ -11,6 +11,7 @@ mod builder;
 mod containers;
 mod detach;
 mod documents;
+mod download;
 mod error;
 mod exec;
 mod frames;

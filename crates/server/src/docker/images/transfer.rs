@@ -1,7 +1,5 @@
 //! Images as archives: save, load, import.
 
-use std::io::{self, Write};
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -9,9 +7,9 @@ use serde_json::json;
 use shoal_engine::events::ObjectType;
 use shoal_image::{ImportOptions, Progress};
 use shoal_model::Reference;
-use tokio_util::io::{ReaderStream, SyncIoBridge};
 
 use super::super::body;
+use super::super::download::download;
 use super::super::error::{ApiError, Result};
 use super::super::front::{App, SharedFront};
 use super::super::progress::{Queue, respond};
@@ -20,9 +18,6 @@ use super::super::upload::Upload;
 use super::changes;
 use super::platform::read_platform;
 use super::tag::target;
-
-/// What waits between the thread that writes an archive and its client.
-const BUFFER: usize = 256 << 10;
 
 /// `GET /images/get?names=…`.
 pub(super) async fn save_several(State(front): App, query: Query) -> Result<Response> {
@@ -45,26 +40,15 @@ async fn stream_archive(front: SharedFront, names: Vec<String>) -> Result<Respon
         // A missing image is an error of its own, not a broken archive.
         front.images.resolve(name)?;
     }
-    let (ours, theirs) = tokio::io::duplex(BUFFER);
     let tasks = front.tasks.clone();
-    tasks.spawn_blocking(move || {
-        let mut writer = SyncIoBridge::new(ours);
-        let mut buffered = io::BufWriter::with_capacity(BUFFER, &mut writer);
-        let written = front.images.save(&names, &mut buffered);
-        let flushed = buffered.flush();
-        drop(buffered);
-        match (written, flushed) {
-            (Ok(()), Ok(())) => drop(writer.shutdown()),
-            (Err(error), _) => tracing::info!(%error, "an archive was not sent to its end"),
-            (Ok(()), Err(error)) => tracing::debug!(%error, "the client left during an archive"),
-        }
-    });
-    let stream = ReaderStream::with_capacity(theirs, BUFFER);
-    Ok(body::streamed("application/x-tar", Body::from_stream(stream)))
+    let archive = download(&tasks, move |out| front.images.save(&names, out));
+    Ok(body::streamed("application/x-tar", archive))
 }
 
 /// `POST /images/load`.
 pub(super) async fn load(State(front): App, query: Query, body: Body) -> Result<Response> {
+    // Before anything is refused, so that the client hears it.
+    let reader = Upload::new(body, &front.tasks);
     query.refuse(&["platform"])?;
     let quiet = query.flag("quiet");
     let queue = Queue::default();
