@@ -149,6 +149,25 @@ mod tests {
     }
 
     #[test]
+    fn links_mean_something_on_the_default_bridge_only() {
+        let mut document = cli_document();
+        document["HostConfig"]["Links"] = json!(["p_web_1:web", "p_web_1:web_1"]);
+        let error = request(document.clone()).expect_err("links");
+        assert_eq!(error.message(), "HostConfig.Links (--link) is not supported");
+        // As docker-compose 1.29 sends it for a run beside the service itself.
+        document["HostConfig"]["NetworkMode"] = json!("p_default");
+        request(document.clone()).expect("siblings");
+        document["NetworkingConfig"]["EndpointsConfig"] =
+            json!({"p_default": {"Links": ["p_db_1:database"]}});
+        let error = request(document).expect_err("a link of its own");
+        assert!(
+            error.message().ends_with("Links (--link) is not supported"),
+            "{}",
+            error.message()
+        );
+    }
+
+    #[test]
     fn what_other_clients_send_is_understood() {
         let document = json!({
             "image": "i", "Cmd": "echo", "ExposedPorts": {"53/udp": null}, "Labels": ["a=b", "c"],

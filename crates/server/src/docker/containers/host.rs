@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use shoal_engine::domain::{
-    DeviceMapping, HostConfig, HostPort, Mount, Port, PortBinding, Resources, TerminalSize, Ulimit,
+    DeviceMapping, HostConfig, HostPort, Mount, NetworkMode, Port, PortBinding, Resources,
+    TerminalSize, Ulimit,
 };
 
 use super::super::documents::MountDocument;
@@ -66,6 +67,7 @@ wire!(
         devices: Vec<DeviceDocument> = "Devices",
         device_rules: Vec<String> = "DeviceCgroupRules",
         cgroup_parent: String = "CgroupParent",
+        links: Vec<String> = "Links",
     }
 );
 
@@ -141,6 +143,13 @@ impl HostDocument {
     fn refuse(&self) -> Result<()> {
         // Written by the client, on its own machine.
         let _ = &self.container_id_file;
+        // Docker reads these links on its default bridge only. On a network of
+        // the user's they are said again in its endpoint, and Compose names the
+        // siblings here that the name service knows anyhow.
+        if !self.links.is_empty() && !matches!(self.network_mode.parse()?, NetworkMode::Network(_))
+        {
+            return Err(ApiError::unsupported("HostConfig.Links (--link)"));
+        }
         let words = [
             ("HostConfig.VolumeDriver (--volume-driver)", &self.volume_driver, ["", "local"]),
             ("HostConfig.UsernsMode (--userns)", &self.userns_mode, ["", "host"]),
