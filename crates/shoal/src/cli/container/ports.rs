@@ -32,8 +32,9 @@ impl Ports {
         let Parts { ip, host, container, protocol } = read_port_parts(text)?;
         let inside: Vec<u16> = range_of(container, text)?.collect();
         let outside: Vec<u16> = range_of_optional(host, text)?;
-        if outside.len() > 1 && inside.len() > 1 && outside.len() != inside.len() {
-            bail!("invalid ranges specified for container and host Ports: {text:?}");
+        // Zero, any port, counts as one.
+        if !host.is_empty() && inside.len() > 1 && outside.len().max(1) != inside.len() {
+            bail!("invalid ranges specified for container and host Ports: {container} and {host}");
         }
         for (index, port) in inside.iter().enumerate() {
             let host = match (outside.len(), inside.len()) {
@@ -124,6 +125,10 @@ mod tests {
         }
         for text in ["x", "1:2:3:4:x", "80/ip", "0", "8000-8002:80-81", "x:80", "70000:80"] {
             assert!(bindings(text).is_err(), "{text}");
+        }
+        for (text, ranges) in [("8080:80-82", "80-82 and 8080"), ("0:80-81/udp", "80-81 and 0")] {
+            let want = format!("invalid ranges specified for container and host Ports: {ranges}");
+            assert_eq!(bindings(text).expect_err(text).to_string(), want);
         }
     }
 }
