@@ -9,14 +9,22 @@ use anyhow::{Context as _, Result, bail};
 use shoal_build::ignore::Ignore;
 use tar::{Builder, EntryType, Header};
 
+/// What a Dockerfile from elsewhere is called in the archive: always the same,
+/// so that the same build sends the same archive.
+const FOREIGN: &str = ".dockerfile.from-elsewhere";
+
+/// What comes after a Dockerfile's name in the name of its own list of ignored
+/// files; it goes before the context's, here and at the daemon.
+const OWN_LIST: &str = ".dockerignore";
+
 /// A directory to be sent.
 #[derive(Debug)]
 pub(super) struct Context {
     root: PathBuf,
     ignore: Ignore,
     dockerfile: String,
-    /// A Dockerfile from elsewhere, sent under a name of its own.
-    foreign: Option<Vec<u8>>,
+    /// Files from elsewhere: their names in the archive, and their content.
+    foreign: Vec<(String, Vec<u8>)>,
 }
 
 impl Context {
@@ -35,15 +43,11 @@ impl Context {
         let file = fs::canonicalize(&file).with_context(|| {
             format!("unable to evaluate symlinks in Dockerfile path {}", file.display())
         })?;
+        let (ignore, list) = read_ignore(&root, &file)?;
         let (dockerfile, foreign) = match file.strip_prefix(&root) {
-            Ok(inside) => (inside.to_string_lossy().into_owned(), None),
-            Err(_) => {
-                let bytes =
-                    fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-                (format!(".dockerfile.{}", std::process::id()), Some(bytes))
-            }
+            Ok(inside) => (inside.to_string_lossy().into_owned(), Vec::new()),
+            Err(_) => (FOREIGN.to_owned(), bring(&file, list)?),
         };
-        let ignore = read_ignore(&root, &dockerfile)?;
         Ok(Self { root, ignore, dockerfile, foreign })
     }
 
@@ -59,11 +63,11 @@ impl Context {
     pub(super) fn write(self, out: &mut dyn Write) -> io::Result<()> {
         let mut archive = Builder::new(out);
         self.add_directory(&mut archive, Path::new(""))?;
-        if let Some(bytes) = &self.foreign {
+        for (name, bytes) in &self.foreign {
             let mut header = Header::new_gnu();
             header.set_mode(0o644);
             header.set_size(bytes.len() as u64);
-            archive.append_data(&mut header, &self.dockerfile, bytes.as_slice())?;
+            archive.append_data(&mut header, name, bytes.as_slice())?;
         }
         archive.finish()
     }
@@ -100,10 +104,11 @@ impl Context {
         Ok(())
     }
 
-    /// The Dockerfile and `.dockerignore` are always sent: the daemon needs them.
+    /// The Dockerfile and the lists are always sent: the daemon needs them.
     fn is_left_out(&self, path: &Path) -> bool {
-        let needed = path == Path::new(&self.dockerfile) || path == Path::new(".dockerignore");
-        !needed && self.ignore.matches(path)
+        let own = format!("{}{OWN_LIST}", self.dockerfile);
+        let needed = [self.dockerfile.as_str(), &own, ".dockerignore"];
+        !needed.iter().any(|name| path == Path::new(name)) && self.ignore.matches(path)
     }
 
     fn add(
@@ -139,20 +144,31 @@ impl Context {
     }
 }
 
+/// A Dockerfile from elsewhere and a list of its own, which hides the two from
+/// COPY: they are no part of the context.
+fn bring(file: &Path, mut list: Vec<u8>) -> Result<Vec<(String, Vec<u8>)>> {
+    let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let own = format!("{FOREIGN}{OWN_LIST}");
+    list.extend(format!("\n{FOREIGN}\n{own}\n").into_bytes());
+    Ok(vec![(FOREIGN.to_owned(), bytes), (own, list)])
+}
+
 /// The Dockerfile's own list goes before the context's.
-fn read_ignore(root: &Path, dockerfile: &str) -> Result<Ignore> {
-    for name in [format!("{dockerfile}.dockerignore"), ".dockerignore".to_owned()] {
-        let path = root.join(name);
+fn read_ignore(root: &Path, dockerfile: &Path) -> Result<(Ignore, Vec<u8>)> {
+    let mut own = dockerfile.as_os_str().to_owned();
+    own.push(OWN_LIST);
+    for path in [PathBuf::from(own), root.join(".dockerignore")] {
         match fs::read(&path) {
             Ok(bytes) => {
-                return Ignore::parse(&bytes)
-                    .map_err(|error| anyhow::anyhow!("reading {}: {error}", path.display()));
+                let ignore = Ignore::parse(&bytes)
+                    .map_err(|error| anyhow::anyhow!("reading {}: {error}", path.display()))?;
+                return Ok((ignore, bytes));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
         }
     }
-    Ok(Ignore::default())
+    Ok((Ignore::default(), Vec::new()))
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
@@ -163,14 +179,21 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 mod tests {
     use super::*;
 
-    fn names(context: Context) -> Vec<String> {
+    fn files(context: Context) -> Vec<(String, String)> {
         let mut bytes = Vec::new();
         context.write(&mut bytes).expect("an archive");
         let mut archive = tar::Archive::new(bytes.as_slice());
         let entries = archive.entries().expect("entries");
-        entries
-            .map(|entry| entry.expect("an entry").path().expect("a path").display().to_string())
-            .collect()
+        let read = |entry: io::Result<tar::Entry<&[u8]>>| {
+            let mut entry = entry.expect("an entry");
+            let path = entry.path().expect("a path").display().to_string();
+            (path, io::read_to_string(&mut entry).expect("its content"))
+        };
+        entries.map(read).collect()
+    }
+
+    fn names(context: Context) -> Vec<String> {
+        files(context).into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
@@ -195,13 +218,47 @@ mod tests {
     }
 
     #[test]
-    fn a_dockerfile_from_elsewhere_comes_along() {
+    fn a_dockerfiles_own_list_is_sent() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path();
+        for (name, text) in [
+            ("D", "FROM scratch"),
+            ("D.dockerignore", "*\n!a\n"),
+            (".dockerignore", "a\n"),
+            ("a", ""),
+            ("b", ""),
+        ] {
+            fs::write(root.join(name), text).expect("a file");
+        }
+        let context = Context::find(root, Some(&root.join("D"))).expect("a context");
+        assert_eq!(names(context), [".dockerignore", "D", "D.dockerignore", "a"]);
+    }
+
+    #[test]
+    fn a_dockerfile_from_elsewhere_comes_along_and_hides() {
         let (root, other) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
         let file = other.path().join("D");
         fs::write(&file, "FROM scratch").expect("a file");
-        let context = Context::find(root.path(), Some(&file)).expect("a context");
-        let name = context.dockerfile().to_owned();
-        assert_eq!(names(context), [name]);
+        fs::write(root.path().join("a"), "").expect("a file");
+        fs::write(root.path().join("b"), "").expect("a file");
+        fs::write(root.path().join(".dockerignore"), "b").expect("a file");
+        let find = || Context::find(root.path(), Some(&file)).expect("a context");
+        let name = find().dockerfile().to_owned();
+        let list = format!("{name}.dockerignore");
+        let sent = files(find());
+        let names: Vec<_> = sent.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, [".dockerignore", "a", &name, &list]);
+        assert_eq!(sent[2].1, "FROM scratch");
+        let at_the_daemon = Ignore::parse(sent[3].1.as_bytes()).expect("a list");
+        let hidden = |name: &str| at_the_daemon.matches(Path::new(name));
+        assert!(hidden(&name) && hidden(&list) && hidden("b") && !hidden("a"));
+        assert_eq!(files(find()), sent, "the same again");
+
+        fs::write(other.path().join("D.dockerignore"), "a").expect("its own list");
+        let sent = files(find());
+        assert!(
+            sent.iter().any(|(name, _)| name == "b") && sent.iter().all(|(name, _)| name != "a")
+        );
         assert!(Context::find(root.path(), None).is_err());
     }
 }
