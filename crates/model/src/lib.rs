@@ -24,7 +24,7 @@ pub use ids::{
 pub use kind::{Classify, Kind};
 pub use names::NameError;
 pub use platform::Platform;
-pub use reference::{Reference, ReferenceError};
+pub use reference::{Reference, ReferenceError, registry_domain};
 pub use signal::{Signal, SignalError};
 pub use timestamp::{Timestamp, TimestampError};
 pub use units::UnitError;

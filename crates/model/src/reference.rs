@@ -14,6 +14,8 @@ use crate::Digest;
 const DEFAULT_DOMAIN: &str = "docker.io";
 /// Older writing of the same registry.
 const LEGACY_DOMAIN: &str = "index.docker.io";
+/// The host that serves it.
+const HUB_DOMAIN: &str = "registry-1.docker.io";
 /// The path prefix of official images on the default domain.
 const OFFICIAL_PREFIX: &str = "library/";
 /// The tag meant when none is given.
@@ -52,6 +54,17 @@ pub enum ReferenceError {
 impl crate::Classify for ReferenceError {
     fn kind(&self) -> crate::Kind {
         crate::Kind::Invalid
+    }
+}
+
+/// The domain in a registry's address as clients write it: with a scheme and a
+/// path or without, and Docker Hub, which is also meant by nothing, under each
+/// of its names. Docker's own is `https://index.docker.io/v1/`.
+pub fn registry_domain(address: &str) -> &str {
+    let bare = address.split_once("://").map_or(address, |(_, rest)| rest);
+    match bare.split('/').next().unwrap_or(bare) {
+        "" | LEGACY_DOMAIN | HUB_DOMAIN => DEFAULT_DOMAIN,
+        domain => domain,
     }
 }
 
@@ -317,6 +330,23 @@ mod tests {
             assert_eq!(reference.familiar(), familiar);
             assert_eq!(Reference::parse(whole).unwrap(), reference);
             assert_eq!(Reference::parse(familiar).unwrap(), reference);
+        }
+    }
+
+    #[test]
+    fn a_registry_has_one_domain() {
+        for hub in [
+            "",
+            "docker.io",
+            "index.docker.io",
+            "registry-1.docker.io",
+            "https://index.docker.io/v1/",
+            "https://registry-1.docker.io",
+        ] {
+            assert_eq!(registry_domain(hub), "docker.io", "{hub}");
+        }
+        for other in ["host:5000", "http://host:5000", "https://host:5000/v2/", "host:5000/v1"] {
+            assert_eq!(registry_domain(other), "host:5000", "{other}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Questions to registries that change nothing here.
 
-use shoal_model::Reference;
+use shoal_model::{Reference, registry_domain};
 
 use super::{
     Store,
@@ -19,7 +19,7 @@ impl Store {
     /// # Errors
     /// [`crate::RemoteError`] when it does not.
     pub async fn login(&self, registry: &str, auth: &Auth) -> Result<()> {
-        let domain = domain_of(registry);
+        let domain = registry_domain(registry);
         let name = Reference::parse(&format!("{domain}/login"))
             .map_err(|_| Error::invalid("registry address", format!("{registry:?}")))?;
         let session = self.inner.registries.session(&name, auth, Vec::new()).await?;
@@ -71,15 +71,5 @@ impl Store {
             size: fetched.bytes.len() as u64,
             platforms,
         })
-    }
-}
-
-/// `docker login` sends addresses of several forms, the oldest of them
-/// `https://index.docker.io/v1/`.
-fn domain_of(registry: &str) -> &str {
-    let bare = registry.split_once("://").map_or(registry, |(_, rest)| rest);
-    match bare.split('/').next().unwrap_or(bare) {
-        "" | "index.docker.io" | "registry-1.docker.io" => "docker.io",
-        domain => domain,
     }
 }

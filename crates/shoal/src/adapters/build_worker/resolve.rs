@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shoal_build::{BaseImage, ResolveImage, WorkerError};
 use shoal_image::{Auth, Image, Lease, ProgressSink, Store};
-use shoal_model::{Kind, Reference};
+use shoal_model::{Kind, Reference, registry_domain};
 use shoal_server::docker::BuildAuth;
 
 use super::{blocking, worker_error};
@@ -57,15 +57,7 @@ async fn local(images: &Arc<Store>, wanted: &ResolveImage) -> Result<Option<Imag
 
 /// The client's credentials for a registry. Docker names its own by a URL.
 fn credentials(auth: &BuildAuth, domain: &str) -> Auth {
-    let host = |name: &str| {
-        let name = name.trim_start_matches("https://").trim_start_matches("http://");
-        let name = name.split('/').next().unwrap_or(name);
-        match name {
-            "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
-            name => name.to_owned(),
-        }
-    };
-    let found = auth.0.iter().find(|(registry, _)| host(registry) == domain);
+    let found = auth.0.iter().find(|(registry, _)| registry_domain(registry) == domain);
     found.map_or(Auth::Anonymous, |(_, auth)| auth.clone())
 }
 
