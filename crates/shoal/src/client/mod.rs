@@ -7,6 +7,7 @@
 mod address;
 mod answer;
 mod connect;
+mod credential_helper;
 mod frames;
 mod query;
 mod registry_auth;

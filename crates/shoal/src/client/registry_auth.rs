@@ -1,9 +1,11 @@
 //! Credentials of registries: docker's `~/.docker/config.json`.
 //!
 //! Only the `auths` member is ours; everything else in the file is kept as it
-//! is. The file is written mode 0600, beside itself and renamed.
+//! is. The file is written mode 0600, beside itself and renamed. Where it names
+//! a program that keeps credentials, no password is written to it.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +15,10 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Map, Value, json};
+use shoal_model::registry_domain;
+
+use super::credential_helper::Helper;
+use crate::print;
 
 /// The key Docker Hub has in the file.
 const HUB: &str = "https://index.docker.io/v1/";
@@ -54,6 +60,8 @@ impl Credentials {
 pub(crate) struct DockerConfig {
     path: PathBuf,
     content: Map<String, Value>,
+    /// Where helpers are looked for, if not in our own `PATH`.
+    search: Option<OsString>,
 }
 
 impl DockerConfig {
@@ -76,21 +84,24 @@ impl DockerConfig {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Map::new(),
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
         };
-        Ok(Self { path, content })
+        Ok(Self { path, content, search: None })
     }
 
-    /// The credentials for the registry `domain`; none stored is an anonymous user.
+    /// The credentials for the registry `domain`; none stored is an anonymous
+    /// user. A helper that fails is told of: as with docker, what is open to
+    /// anybody can be had without it.
     ///
     /// # Errors
     /// When the entry cannot be read.
     pub(crate) fn credentials(&self, domain: &str) -> Result<Credentials> {
-        let Some(auths) = self.content.get("auths").and_then(Value::as_object) else {
-            return Ok(Credentials { server: key_of(domain), ..Credentials::default() });
-        };
-        let wanted = host_of(&key_of(domain)).to_owned();
-        match auths.iter().find(|(key, _)| host_of(key) == wanted) {
+        let wanted = key_of(domain);
+        let kept = self.helper(&wanted).and_then(|helper| told(helper.get(&wanted)).flatten());
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        match self.auths().find(|(key, _)| is_same(key, &wanted)) {
             Some((key, entry)) => decode(key, entry),
-            None => Ok(Credentials { server: key_of(domain), ..Credentials::default() }),
+            None => Ok(Credentials { server: wanted, ..Credentials::default() }),
         }
     }
 
@@ -99,46 +110,84 @@ impl DockerConfig {
     /// # Errors
     /// When an entry cannot be read.
     pub(crate) fn all(&self) -> Result<Value> {
-        let auths = self.content.get("auths").and_then(Value::as_object);
-        let entries = auths
-            .into_iter()
-            .flatten()
-            .map(|(key, entry)| Ok((key.clone(), decode(key, entry)?.document())));
-        Ok(Value::Object(entries.collect::<Result<_>>()?))
+        let mut all = Map::new();
+        for (key, entry) in self.auths() {
+            all.insert(key.clone(), decode(key, entry)?.document());
+        }
+        let store = self.text("credsStore").map(|name| self.helper_named(name));
+        let listed = store.and_then(|store| told(store.list())).unwrap_or_default();
+        for key in listed.iter().chain(self.members("credHelpers").map(|(key, _)| key)) {
+            let kept = self.helper(key).and_then(|helper| told(helper.get(key)).flatten());
+            all.extend(kept.map(|kept| (key.clone(), kept.document())));
+        }
+        Ok(Value::Object(all))
     }
 
     /// Keeps credentials and writes the file.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, or the helper it names fails.
     pub(crate) fn store(&mut self, credentials: &Credentials) -> Result<()> {
-        let auth = STANDARD.encode(format!("{}:{}", credentials.username, credentials.password));
-        let mut entry = json!({ "auth": auth });
-        if !credentials.identity_token.is_empty() {
-            entry = json!({ "auth": STANDARD.encode(format!("{}:", credentials.username)),
-                            "identitytoken": credentials.identity_token });
-        }
+        let key = key_of(&credentials.server);
+        let entry = if let Some(helper) = self.helper(&key) {
+            helper.store(&key, credentials)?;
+            // As docker does: only who was logged in to, not as whom.
+            json!({})
+        } else if credentials.identity_token.is_empty() {
+            let pair = format!("{}:{}", credentials.username, credentials.password);
+            json!({ "auth": STANDARD.encode(pair) })
+        } else {
+            json!({ "auth": STANDARD.encode(format!("{}:", credentials.username)),
+                    "identitytoken": credentials.identity_token })
+        };
         let auths = self.content.entry("auths").or_insert_with(|| json!({}));
-        auths[key_of(&credentials.server)] = entry;
+        auths[key] = entry;
         self.write()
     }
 
     /// Forgets a registry; true if it was known.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, or the helper it names fails.
     pub(crate) fn forget(&mut self, domain: &str) -> Result<bool> {
-        let Some(auths) = self.content.get_mut("auths").and_then(Value::as_object_mut) else {
-            return Ok(false);
-        };
         let wanted = key_of(domain);
+        let erased = self.helper(&wanted).map(|helper| helper.erase(&wanted)).transpose()?;
+        let erased = erased.unwrap_or_default();
+        let Some(auths) = self.content.get_mut("auths").and_then(Value::as_object_mut) else {
+            return Ok(erased);
+        };
         let before = auths.len();
-        auths.retain(|key, _| host_of(key) != host_of(&wanted));
+        auths.retain(|key, _| !is_same(key, &wanted));
         let known = auths.len() != before;
         if known {
             self.write()?;
         }
-        Ok(known)
+        Ok(known || erased)
+    }
+
+    /// The program that keeps a registry's credentials; its own goes before
+    /// that of all others.
+    fn helper(&self, registry: &str) -> Option<Helper> {
+        let own = self.members("credHelpers").find(|(key, _)| is_same(key, registry));
+        let own = own.and_then(|(_, name)| name.as_str());
+        own.or_else(|| self.text("credsStore")).map(|name| self.helper_named(name))
+    }
+
+    fn helper_named(&self, name: &str) -> Helper {
+        Helper::new(name, self.search.clone())
+    }
+
+    fn auths(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.members("auths")
+    }
+
+    /// The members of an object in the file.
+    fn members(&self, key: &str) -> impl Iterator<Item = (&String, &Value)> {
+        self.content.get(key).and_then(Value::as_object).into_iter().flatten()
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.content.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
     fn write(&self) -> Result<()> {
@@ -161,16 +210,20 @@ impl DockerConfig {
 }
 
 /// The name a registry has in the file.
-pub(crate) fn key_of(domain: &str) -> String {
-    match domain {
-        "" | "docker.io" | "index.docker.io" | "registry-1.docker.io" => HUB.to_owned(),
-        other => other.to_owned(),
+fn key_of(server: &str) -> String {
+    match registry_domain(server) {
+        "docker.io" => HUB.to_owned(),
+        domain => domain.to_owned(),
     }
 }
 
-fn host_of(key: &str) -> &str {
-    let key = key.split_once("://").map_or(key, |(_, rest)| rest);
-    key.split('/').next().unwrap_or(key)
+fn is_same(left: &str, right: &str) -> bool {
+    registry_domain(left) == registry_domain(right)
+}
+
+/// What a helper answered, or what is said about why it did not.
+fn told<T>(answer: Result<T>) -> Option<T> {
+    answer.inspect_err(|error| print::talk(format_args!("WARNING: {error:#}"))).ok()
 }
 
 fn decode(server: &str, entry: &Value) -> Result<Credentials> {
@@ -219,5 +272,89 @@ mod tests {
         assert_eq!(again.content["detachKeys"], "ctrl-x");
         assert!(again.forget("host:5000").expect("forgotten"));
         assert!(!again.forget("host:5000").expect("unknown"));
+    }
+
+    /// A configuration that names a helper, and the helper: it keeps what it is
+    /// given in a file beside it.
+    fn with_helper(directory: &Path, content: &str) -> DockerConfig {
+        let kept = directory.join("kept");
+        let script = format!(
+            r#"#!/bin/sh
+case $1 in
+store) cat > {0} ;;
+get) [ -s {0} ] && cat {0} || {{ echo credentials not found in native keychain; exit 1; }} ;;
+erase) : > {0} ;;
+list) echo '{{"host:5000":"ann"}}' ;;
+esac
+"#,
+            kept.display()
+        );
+        // A shell writes it: a file that is open for writing anywhere, also in
+        // a program another test is just starting, cannot be executed.
+        let program = directory.join("docker-credential-test");
+        let made = std::process::Command::new("sh")
+            .args(["-c", r#"printf %s "$1" > "$2" && chmod 755 "$2""#, "sh", &script])
+            .arg(program)
+            .status();
+        assert!(made.expect("a shell").success());
+        let path = directory.join("config.json");
+        fs::write(&path, content).expect("a file");
+        let search = format!("{}:/usr/bin:/bin", directory.display());
+        DockerConfig { search: Some(search.into()), ..DockerConfig::read(path).expect("read") }
+    }
+
+    fn ann() -> Credentials {
+        Credentials {
+            username: "ann".into(),
+            password: "secret".into(),
+            server: "host:5000".into(),
+            ..Credentials::default()
+        }
+    }
+
+    #[test]
+    fn a_helper_keeps_the_passwords() {
+        for content in [r#"{"credsStore":"test"}"#, r#"{"credHelpers":{"host:5000":"test"}}"#] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let mut config = with_helper(directory.path(), content);
+            assert_eq!(config.credentials("host:5000").expect("nobody").username, "");
+            config.store(&ann()).expect("stored");
+            let written = fs::read_to_string(&config.path).expect("the file");
+            assert!(written.contains("host:5000") && !written.contains("\"auth\""), "{written}");
+            assert_eq!(config.credentials("host:5000").expect("found"), ann());
+            assert_eq!(config.all().expect("all")["host:5000"]["password"], "secret");
+            assert!(config.forget("host:5000").expect("forgotten"));
+            assert!(!config.forget("host:5000").expect("unknown"));
+            assert_eq!(config.credentials("host:5000").expect("nobody").username, "");
+        }
+    }
+
+    #[test]
+    fn a_helper_keeps_tokens_and_nothing_of_others() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let content = r#"{"credHelpers":{"host:5000":"test"}}"#;
+        let mut config = with_helper(directory.path(), content);
+        let token = Credentials {
+            identity_token: "t".into(),
+            server: "host:5000".into(),
+            ..Credentials::default()
+        };
+        config.store(&token).expect("stored");
+        assert_eq!(config.credentials("host:5000").expect("found"), token);
+        let other = Credentials { server: "other".into(), ..ann() };
+        config.store(&other).expect("stored");
+        assert_eq!(config.content["auths"]["other"]["auth"], STANDARD.encode("ann:secret"));
+    }
+
+    #[test]
+    fn without_its_helper_a_login_fails_and_a_pull_is_nobodys() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = with_helper(directory.path(), r#"{"credsStore":"missing"}"#);
+        let error = config.store(&ann()).expect_err("no helper");
+        let want = "running docker-credential-missing, which docker's configuration names";
+        assert_eq!(error.to_string(), want);
+        assert!(!fs::read_to_string(&config.path).expect("the file").contains("auths"));
+        assert_eq!(config.credentials("host:5000").expect("nobody").username, "");
+        assert_eq!(config.all().expect("nobody"), json!({}));
     }
 }
