@@ -12,6 +12,8 @@ use shoal_e2e::{Cluster, Images, Node, Program, until};
 const IMAGE: &str = Images::BUSYBOX;
 /// How long garbage may wait for an answer it need not get.
 const ANSWER_WITHIN: Duration = Duration::from_millis(200);
+/// More than the sockets between a client and the daemon hold.
+const UPLOAD: usize = 16 << 20;
 const SLEEP: &[&str] = &["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"];
 
 fn service(node: &Node, name: &str, replicas: &str) {
@@ -487,6 +489,23 @@ fn a_worker_cut_off_for_three_seconds_and_for_thirty() {
     cable(&cluster, 3, "up");
     until("the surplus to stop", || (containers(&third) == 0).then_some(()));
     until_running(&manager, "s", 3);
+}
+
+#[test]
+fn who_is_still_sending_hears_why_it_is_refused() {
+    let cluster = Cluster::apart(1);
+    let socket = cluster.node(1).docker_host.trim_start_matches("unix://").to_owned();
+    for what in ["build?version=2", "images/load?platform=x", "images/create?fromSrc=http://x"] {
+        let head = format!(
+            "POST /{what} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {UPLOAD}\r\n\r\n"
+        );
+        let mut stream = UnixStream::connect(&socket).expect("it listens");
+        stream.write_all(head.as_bytes()).expect("a head");
+        stream.write_all(&vec![0; UPLOAD]).expect("a body");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 501 "), "{what}: {answer}");
+    }
 }
 
 #[test]

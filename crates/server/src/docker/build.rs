@@ -42,10 +42,11 @@ async fn build(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response> {
+    // Before anything is refused, so that the client hears it.
+    let reader = Upload::new(body, &front.tasks);
     let request = read_request(&query)?;
     let auth = BuildAuth(registry_auth::all_from_headers(&headers)?);
     let quiet = query.flag("q");
-    let reader = Upload::new(body, &front.tasks);
     let build = front
         .blocking(move |front| {
             let under = front.about.root.join("tmp");

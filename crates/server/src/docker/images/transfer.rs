@@ -58,7 +58,6 @@ pub(super) async fn load(State(front): App, query: Query, body: Body) -> Result<
             sink(event);
         }
     });
-    let reader = Upload::new(body, &front.tasks);
     respond(queue, async move {
         let images = front.blocking(move |front| front.images.load(reader, sink)).await?;
         for image in images {
@@ -77,6 +76,8 @@ pub(super) async fn import(
     query: &Query,
     body: Body,
 ) -> Result<Response> {
+    // Before anything is refused, so that the client hears it.
+    let reader = Upload::new(body, &front.tasks);
     if source != "-" {
         return Err(ApiError::unsupported("importing from a URL"));
     }
@@ -88,7 +89,6 @@ pub(super) async fn import(
         platform: query.get("platform").map(read_platform).transpose()?,
         created: front.now(),
     };
-    let reader = Upload::new(body, &front.tasks);
     let work = move |front: &super::super::front::Front| {
         front.images.import(reader, options, target.as_ref())
     };
