@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::{
+    io::ErrorKind,
     net::SocketAddr,
     path::Path,
     process::Command,
@@ -13,7 +14,10 @@ use shoal_image::{
 };
 use shoal_model::{Classify, Kind, Platform, Reference};
 use shoal_server::registry::{Registry, Users, serve};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    task::{JoinHandle, yield_now},
+};
 use tokio_util::sync::CancellationToken;
 
 /// A registry on loopback.
@@ -26,13 +30,20 @@ struct Running {
 impl Running {
     async fn start(root: &Path, users: Users) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::on(listener, root, users)
+        Self::on(listener, root, users).await
     }
 
-    fn on(listener: TcpListener, root: &Path, users: Users) -> Self {
+    async fn on(listener: TcpListener, root: &Path, users: Users) -> Self {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let registry = Registry::open(root, users).unwrap();
+        // The last connection of the one before lets go of the directory a
+        // moment after its answer.
+        let registry = loop {
+            match Registry::open(root, users.clone()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
         let task = tokio::spawn(serve(listener, registry, stop.clone()));
         Self { address, stop, task }
     }
@@ -146,7 +157,7 @@ async fn an_image_goes_to_the_registry_and_comes_back_the_same() {
     let address = registry.address;
     registry.stop().await;
     let listener = TcpListener::bind(address).await.unwrap();
-    let registry = Running::on(listener, root.path(), Users::default());
+    let registry = Running::on(listener, root.path(), Users::default()).await;
     to.remove(made.id.as_str(), true, true, &|_| Vec::new()).unwrap();
     assert!(to.resolve(made.id.as_str()).is_err());
     let back = to.pull(&third, &Auth::Anonymous, None, no_progress()).await.unwrap();
