@@ -127,7 +127,11 @@ impl Worker for BuildWorker {
             let stored =
                 images.put_image(image.config, &layers, &image.tags, image.parent.as_ref());
             let id = stored.map(|image| image.id).map_err(|error| worker_error(&error))?;
-            cache::trim(&images)?;
+            // The image is there and has its names: a cache that stays too long
+            // is no reason to say otherwise.
+            if let Err(error) = cache::trim(&images) {
+                tracing::warn!(%error, "cannot trim the build cache");
+            }
             Ok(id)
         })
         .await

@@ -51,10 +51,7 @@ fn check_platform(images: &Store, image: &str, wanted: &str) -> Result<()> {
     let platform = Platform::parse(wanted)
         .ok_or_else(|| ApiError::invalid(format!("{wanted:?} is an invalid platform")))?;
     let found = images.resolve(image)?.config.platform();
-    if found.os == platform.os
-        && found.architecture == platform.architecture
-        && (platform.variant.is_empty() || found.variant == platform.variant)
-    {
+    if found.runs_on(&platform) {
         return Ok(());
     }
     Err(ApiError::new(
@@ -126,6 +123,20 @@ mod tests {
         assert_eq!(request.host.port_bindings.len(), 1);
         assert_eq!(request.host.mounts.len(), 1);
         assert_eq!(request.host.resources.memory_swappiness, None);
+    }
+
+    #[test]
+    fn a_variant_that_the_image_does_not_name_is_no_other_platform() {
+        use shoal_image::{ImageConfig, StoreConfig};
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Store::open(root.path(), StoreConfig::default()).expect("a store");
+        let arm = Platform::parse("linux/arm64").expect("a platform");
+        let tag = "x:1".parse().expect("a name");
+        store.put_image(ImageConfig::new(&arm), &[], &[tag], None).expect("an image");
+        for wanted in ["linux/arm64", "linux/arm64/v8"] {
+            check_platform(&store, "x:1", wanted).expect(wanted);
+        }
+        assert!(check_platform(&store, "x:1", "linux/amd64").is_err());
     }
 
     #[test]

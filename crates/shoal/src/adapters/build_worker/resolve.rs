@@ -17,7 +17,7 @@ pub(super) async fn resolve(
     wanted: ResolveImage,
     progress: ProgressSink,
 ) -> Result<BaseImage, WorkerError> {
-    let local = local(images, &wanted).await?;
+    let local = local(images, lease, &wanted).await?;
     let is_id = wanted.name.starts_with("sha256:");
     let image = match local {
         Some(image) if is_id || !wanted.pull => image,
@@ -30,23 +30,26 @@ pub(super) async fn resolve(
                 .map_err(|error| worker_error(&error))?
                 .with_default_tag();
             let auth = credentials(auth, reference.domain());
-            images
+            let pulled = images
                 .pull(&reference, &auth, Some(&wanted.platform), progress)
                 .await
-                .map_err(|error| worker_error(&error))?
-                .image
+                .map_err(|error| worker_error(&error))?;
+            // The pull's own lease ends with its outcome.
+            lease.hold_image(&pulled.image);
+            pulled.image
         }
     };
-    for layer in &image.layers {
-        lease.hold_layer(layer);
-    }
     Ok(BaseImage { id: image.id.clone(), config: (*image.config).clone() })
 }
 
-/// The image if it is here and made for the platform.
-async fn local(images: &Arc<Store>, wanted: &ResolveImage) -> Result<Option<Image>, WorkerError> {
-    let (images, wanted) = (images.clone(), wanted.clone());
-    blocking(move || match images.resolve(&wanted.name) {
+/// The image, held, if it is here and made for the platform.
+async fn local(
+    images: &Arc<Store>,
+    lease: &Arc<Lease>,
+    wanted: &ResolveImage,
+) -> Result<Option<Image>, WorkerError> {
+    let (images, lease, wanted) = (images.clone(), lease.clone(), wanted.clone());
+    blocking(move || match images.resolve_and_lease(&wanted.name, &lease) {
         Ok(image) if image.config.platform().runs_on(&wanted.platform) => Ok(Some(image)),
         Ok(_) => Ok(None),
         Err(shoal_image::Error::NoSuchImage(_)) => Ok(None),
