@@ -220,6 +220,8 @@ impl<W: Write> Walk<W> {
     fn mark(&mut self, path: Vec<u8>, status: &Stat) -> Result<(), LayerError> {
         let mut entry = describe(path, EntryKind::Regular, status);
         (entry.mode, entry.uid, entry.gid) = (0o600, 0, 0);
+        // An unpacked mark has the time of its unpacking, which is nobody's.
+        entry.mtime = (0, 0);
         self.tar.entry(&entry).map_err(written)
     }
 }
