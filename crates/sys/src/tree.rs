@@ -28,14 +28,22 @@ const DEPTH: usize = 64;
 /// # Errors
 /// `NotFound` if nothing is there; otherwise the first thing that stays says why.
 pub fn remove(path: &Path) -> io::Result<()> {
-    let top = match open_directory(CWD, path) {
-        Err(Errno::NOTDIR) => return Ok(unlinkat(CWD, path, AtFlags::empty())?),
+    remove_at(CWD, path)
+}
+
+/// [`remove`], by a name in an open directory.
+///
+/// # Errors
+/// The same.
+pub fn remove_at(parent: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) -> io::Result<()> {
+    let top = match open_directory(parent, name) {
+        Err(Errno::NOTDIR) => return Ok(unlinkat(parent, name, AtFlags::empty())?),
         other => other?,
     };
     loop {
         let mut removal = Removal { top: top.as_fd(), names: 0, moved: false, failed: None };
         removal.empty(top.as_fd(), 0);
-        match unlinkat(CWD, path, AtFlags::REMOVEDIR) {
+        match unlinkat(parent, name, AtFlags::REMOVEDIR) {
             Err(Errno::NOTEMPTY | Errno::EXIST) if removal.moved => {}
             Err(error) => return Err(removal.failed.unwrap_or(error).into()),
             Ok(()) => return Ok(()),

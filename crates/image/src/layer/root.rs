@@ -13,19 +13,13 @@ use std::{
 };
 
 use rustix::{
-    fs::{
-        AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat,
-        unlinkat,
-    },
+    fs::{Mode, OFlags, ResolveFlags, mkdirat, openat, openat2},
     io::Errno,
 };
 
 /// `openat2` gives up with EAGAIN when something on the machine was renamed
 /// while it resolved a `..`; this often in a row does not happen by chance.
 const LOOKUP_ATTEMPTS: u32 = 64;
-/// Directories within each other that a removal follows. Deeper trees cannot
-/// be made by paths of at most 4 KiB with sensible names.
-const MAX_DEPTH: u32 = 2048;
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
@@ -72,7 +66,10 @@ impl Root {
     pub(super) fn remove(&mut self, parent: &[u8], name: &[u8]) -> io::Result<()> {
         let directory = self.existing(parent)?;
         self.last = None;
-        remove_all(directory.as_fd(), &c_name(name)?, 0)
+        match shoal_sys::tree::remove_at(directory.as_fd(), c_name(name)?.as_c_str()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn lookup(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
@@ -123,27 +120,4 @@ pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<
 /// A path for a system call.
 pub(super) fn c_name(name: &[u8]) -> io::Result<CString> {
     CString::new(name).map_err(|_| io::ErrorKind::InvalidInput.into())
-}
-
-fn remove_all(directory: BorrowedFd<'_>, name: &CString, depth: u32) -> io::Result<()> {
-    match unlinkat(directory, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let status = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
-        return Err(Errno::PERM.into());
-    }
-    if depth == MAX_DEPTH {
-        return Err(Errno::NAMETOOLONG.into());
-    }
-    let child = open_directory(directory, name)?;
-    for entry in Dir::read_from(&child)? {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            remove_all(child.as_fd(), &entry.file_name().to_owned(), depth + 1)?;
-        }
-    }
-    Ok(unlinkat(directory, name, AtFlags::REMOVEDIR)?)
 }

@@ -82,11 +82,13 @@ impl Inner {
             swept.bytes += state.layers.remove(&id).map_or(0, |layer| layer.size);
             swept.layers.insert(id);
         }
-        for (name, bytes) in blobs {
+        for name in blobs {
             if roots.blobs.contains(name.as_encoded_bytes()) {
                 continue;
             }
-            match self.dirs.discard(&self.dirs.blobs().join(name)) {
+            let path = self.dirs.blobs().join(name);
+            let bytes = fs::symlink_metadata(&path).map_or(0, |status| status.len());
+            match self.dirs.discard(&path) {
                 Ok(discarded) => {
                     swept.bytes += bytes;
                     swept.discarded.push(discarded);
@@ -101,12 +103,10 @@ impl Inner {
         Ok(())
     }
 
-    /// The names of all blobs, and their sizes.
-    fn list_blobs(&self) -> Result<Vec<(OsString, u64)>> {
+    /// The names of all blobs.
+    fn list_blobs(&self) -> Result<Vec<OsString>> {
         let items = fs::read_dir(self.dirs.blobs()).map_err(Error::io("list blobs"))?;
-        let listed = items.map(|item| {
-            item.map(|item| (item.file_name(), item.metadata().map_or(0, |status| status.len())))
-        });
+        let listed = items.map(|item| item.map(|item| item.file_name()));
         listed.collect::<io::Result<_>>().map_err(Error::io("list blobs"))
     }
 }

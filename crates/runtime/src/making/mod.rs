@@ -100,13 +100,7 @@ pub(crate) fn make_container(recipe: Recipe<'_>) -> Result<Newborn, Failure> {
     let join = || cgroups::join_cgroup(cgroup, plan.cgroup.as_ref(), pid);
     let made =
         introduce(&newborn, &plan.process.confinement, join).and_then(|()| accompany(&mut newborn));
-    match made {
-        Ok(()) => Ok(newborn),
-        Err(failure) => {
-            abandon(&newborn.child);
-            Err(failure)
-        }
-    }
+    unless_failed(newborn, made)
 }
 
 /// Makes a further process in a container.
@@ -116,13 +110,8 @@ pub(crate) fn make_exec(
     stdio: Option<ProcessStdio>,
 ) -> Result<Newborn, Failure> {
     let mut newborn = begin_exec(plan, target, stdio)?;
-    match accompany(&mut newborn) {
-        Ok(()) => Ok(newborn),
-        Err(failure) => {
-            abandon(&newborn.child);
-            Err(failure)
-        }
-    }
+    let made = accompany(&mut newborn);
+    unless_failed(newborn, made)
 }
 
 /// Begins a further process in a container: what it says on its socket is the
@@ -158,13 +147,8 @@ pub(crate) fn begin_exec(
         }
         _ => Ok(()),
     };
-    match introduce(&newborn, &plan.confinement, join) {
-        Ok(()) => Ok(newborn),
-        Err(failure) => {
-            abandon(&newborn.child);
-            Err(failure)
-        }
-    }
+    let made = introduce(&newborn, &plan.confinement, join);
+    unless_failed(newborn, made)
 }
 
 /// Forks into the container's group. One whose processes have handed its
@@ -216,6 +200,17 @@ fn accompany(newborn: &mut Newborn) -> Result<(), Failure> {
             Message::Terminal(master) => newborn.terminal = Some(master),
             Message::Ready => return Ok(()),
             Message::Gone => return Err(died()),
+        }
+    }
+}
+
+/// A process that came this far; one that failed on the way is ended.
+fn unless_failed(newborn: Newborn, made: Result<(), Failure>) -> Result<Newborn, Failure> {
+    match made {
+        Ok(()) => Ok(newborn),
+        Err(failure) => {
+            abandon(&newborn.child);
+            Err(failure)
         }
     }
 }

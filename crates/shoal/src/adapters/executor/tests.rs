@@ -162,21 +162,27 @@ fn a_task_whose_container_is_coming_is_known_and_made_once() {
     });
 }
 
+/// A task that runs on and is found unhealthy at the first look.
+async fn started_sick(executor: &EngineExecutor) -> Work {
+    let mut spec = shell("busybox", "exec sleep 600");
+    spec.stop_grace_period = Some(Duration::from_secs(1));
+    spec.health_check = Some(HealthConfig {
+        test: vec!["CMD".into(), "/bin/false".into()],
+        interval: Duration::from_millis(50),
+        retries: 1,
+        ..HealthConfig::default()
+    });
+    let job = work(task(1, spec));
+    executor.prepare(&job).await.unwrap();
+    executor.start(&job).await.unwrap();
+    job
+}
+
 #[test]
 fn a_container_that_turns_unhealthy_while_it_starts_is_stopped() {
     on_machine("unhealthy", |machine| async move {
         let executor = executor(&machine);
-        let mut spec = shell("busybox", "exec sleep 600");
-        spec.stop_grace_period = Some(Duration::from_secs(1));
-        spec.health_check = Some(HealthConfig {
-            test: vec!["CMD".into(), "/bin/false".into()],
-            interval: Duration::from_millis(50),
-            retries: 1,
-            ..HealthConfig::default()
-        });
-        let job = work(task(1, spec));
-        executor.prepare(&job).await.unwrap();
-        executor.start(&job).await.unwrap();
+        let job = started_sick(&executor).await;
         let error = executor.ready(&job.task.id).await.unwrap_err();
         let text = "task: non-zero exit (137): dockerexec: unhealthy container";
         assert_eq!(error, ExecutorError::Fatal(text.to_owned()));
@@ -192,17 +198,7 @@ fn a_container_that_turns_unhealthy_while_it_starts_is_stopped() {
 fn a_container_that_is_unhealthy_already_is_stopped_when_it_is_waited_for() {
     on_machine("sick", |machine| async move {
         let executor = executor(&machine);
-        let mut spec = shell("busybox", "exec sleep 600");
-        spec.stop_grace_period = Some(Duration::from_secs(1));
-        spec.health_check = Some(HealthConfig {
-            test: vec!["CMD".into(), "/bin/false".into()],
-            interval: Duration::from_millis(50),
-            retries: 1,
-            ..HealthConfig::default()
-        });
-        let job = work(task(1, spec));
-        executor.prepare(&job).await.unwrap();
-        executor.start(&job).await.unwrap();
+        let job = started_sick(&executor).await;
         let id = executor.must_find(&job.task.id).unwrap();
         let mut watch = executor.containers().watch(id.as_str()).unwrap();
         watch.until(|state| health(state) == Some(HealthStatus::Unhealthy)).await.unwrap();
