@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "shoal-engine",
         &["shoal-model", "shoal-sys", "shoal-image", "shoal-runtime", "shoal-network"],
     ),
-    ("shoal-build", &["shoal-model", "shoal-image"]),
+    ("shoal-build", &["shoal-model", "shoal-sys", "shoal-image"]),
     ("shoal-cluster", &["shoal-model"]),
     ("shoal-node", &["shoal-model", "shoal-cluster"]),
     (

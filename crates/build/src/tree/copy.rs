@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, OFlags, Stat};
 
 use super::walk::{Entry, Walk, walk};
 use super::write::{self, Attributes, CAPABILITY, Owner};
-use super::{Tree, kind};
+use super::{Tree, kind, remove_entry};
 
 /// The largest value of a capability attribute that is copied; the kernel's
 /// own forms have at most 24 bytes.
@@ -118,7 +118,7 @@ fn copy_entry(
             let inode = (entry.stat.st_dev, entry.stat.st_ino);
             if let Some(first) = linked.get(&inode) {
                 let (first_parent, first_name) = destination.parent(first, options.owner)?;
-                super::remove::entry(parent, &name)?;
+                remove_entry(parent, &name)?;
                 let flags = AtFlags::empty();
                 return Ok(rustix::fs::linkat(&first_parent, &first_name, parent, &name, flags)?);
             }

@@ -7,13 +7,13 @@
 //! the directory found.
 
 mod copy;
-mod remove;
 mod walk;
 mod write;
 
 use std::{
+    ffi::OsStr,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Component, Path, PathBuf},
 };
 
@@ -23,7 +23,6 @@ use rustix::io::Errno;
 use crate::ignore::Ignore;
 
 pub(crate) use copy::{CopyOptions, copy_into, refuse_directory};
-pub(crate) use remove::entry as remove_entry;
 pub(crate) use walk::{Walk, checksum, walk};
 pub(crate) use write::{Attributes, Owner, put_directory, put_file, put_link, put_special};
 
@@ -86,6 +85,15 @@ impl Tree {
             return Err(io::Error::other(format!("longer than {limit} bytes")));
         }
         Ok(bytes)
+    }
+}
+
+/// Removes an entry of a directory with everything below it, however deep a `RUN` made it; nothing
+/// there is fine.
+pub(crate) fn remove_entry(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    match shoal_sys::tree::remove_at(parent, name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Going through a tree in a fixed order, and the checksum of what is there.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, Read},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -10,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use sha2::{Digest as _, Sha256};
 
-use super::{Tree, kind, remove::names, write::open_directory_at};
+use super::{Tree, kind, write::open_directory_at};
 
 /// Deepest nesting walked: each level holds a descriptor open.
 const MAX_DEPTH: usize = 256;
@@ -27,7 +27,7 @@ pub(crate) struct Entry<'a> {
     /// The directory it is in.
     pub(crate) parent: BorrowedFd<'a>,
     /// Its name there.
-    pub(crate) name: &'a std::ffi::OsStr,
+    pub(crate) name: &'a OsStr,
 }
 
 impl Entry<'_> {
@@ -89,6 +89,20 @@ fn inside(
         }
     }
     Ok(())
+}
+
+/// The names in a directory, sorted.
+fn names(directory: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The checksum of what a path leads to: names, kinds, permissions, link

@@ -13,7 +13,7 @@ use std::{
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::{Tree, clean, remove};
+use super::{Tree, clean, remove_entry};
 
 /// The only extended attribute that Docker carries along.
 pub(super) const CAPABILITY: &str = "security.capability";
@@ -119,7 +119,7 @@ pub(crate) fn put_file<R: Read>(
     contents: &mut R,
     attributes: &Attributes,
 ) -> io::Result<u64> {
-    remove::entry(parent, name)?;
+    remove_entry(parent, name)?;
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))?;
     let mut file = std::fs::File::from(file);
@@ -152,7 +152,7 @@ pub(crate) fn put_directory(
         return Ok(there);
     }
     let (parent, name) = tree.parent(path, Owner::default())?;
-    remove::entry(parent.as_fd(), &name)?;
+    remove_entry(parent.as_fd(), &name)?;
     rustix::fs::mkdirat(&parent, &name, Mode::from_raw_mode(0o700))?;
     let made = open_directory_at(parent.as_fd(), &name)?;
     set_directory(made.as_fd(), attributes)?;
@@ -175,7 +175,7 @@ pub(crate) fn put_link(
     target: &OsStr,
     attributes: &Attributes,
 ) -> io::Result<()> {
-    remove::entry(parent, name)?;
+    remove_entry(parent, name)?;
     rustix::fs::symlinkat(target, parent, name)?;
     set_at(parent, name, attributes)
 }
@@ -188,7 +188,7 @@ pub(crate) fn put_special(
     device: u64,
     attributes: &Attributes,
 ) -> io::Result<()> {
-    remove::entry(parent, name)?;
+    remove_entry(parent, name)?;
     rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), device)?;
     let mode = Mode::from_raw_mode(attributes.mode & 0o7777);
     set_at(parent, name, attributes)?;

@@ -6,7 +6,8 @@
 //! after it was appended.
 //!
 //! Invariants: an append is acknowledged after its transaction is durable; reads see an entry as
-//! soon as `append` has returned; writes reach the disk in the order they were asked for.
+//! soon as `append` has returned; writes reach the disk in the order they were asked for; after a
+//! write that failed there is none, and whoever asks for one hears why the first failed.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -92,7 +93,11 @@ impl LogStore {
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut builder = Database::builder();
         builder.set_cache_size(PAGE_CACHE_BYTES);
-        let db = Arc::new(builder.create(path).map_err(io::Error::other)?);
+        Self::on(builder.create(path).map_err(io::Error::other)?)
+    }
+
+    fn on(db: Database) -> io::Result<Self> {
+        let db = Arc::new(db);
         let cache = Cache::load(&db)?;
         let (writer, queue) = mpsc::channel(WRITE_QUEUE);
         let shared = Arc::new(Shared { db: Arc::clone(&db), cache: Mutex::new(cache), writer });
@@ -282,6 +287,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 /// The writer thread: ends when the last handle is gone.
 fn write_all(db: &Database, mut queue: mpsc::Receiver<Write>, flushed: &dyn Fn(u64)) {
     let mut batch = Vec::new();
+    // What is on disk is uncertain after a failure, and redb would name it no more: it says
+    // "previous I/O error" until it is opened again.
+    let mut result = Ok(());
     while let Some(first) = queue.blocking_recv() {
         batch.push(first);
         while batch.len() < WRITE_BATCH {
@@ -291,7 +299,9 @@ fn write_all(db: &Database, mut queue: mpsc::Receiver<Write>, flushed: &dyn Fn(u
         if batch.len() < WRITE_BATCH && batch.iter().all(Write::can_wait) {
             continue;
         }
-        let result = commit(db, &batch).map_err(|error| error.to_string());
+        if result.is_ok() {
+            result = commit(db, &batch).map_err(|error| error.to_string());
+        }
         for write in batch.drain(..) {
             let outcome = result.clone().map_err(io::Error::other);
             match write {
@@ -378,4 +388,71 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
 
 fn stopped() -> io::Error {
     io::Error::other("the raft log's writer has stopped")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use redb::StorageBackend;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    /// A disk that can become full.
+    #[derive(Debug, Default)]
+    struct Disk {
+        memory: InMemoryBackend,
+        full: Arc<AtomicBool>,
+    }
+
+    impl Disk {
+        fn room(&self) -> io::Result<()> {
+            match self.full.load(Ordering::Relaxed) {
+                true => Err(io::ErrorKind::StorageFull.into()),
+                false => Ok(()),
+            }
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            self.memory.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.memory.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.room()?;
+            self.memory.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.room()?;
+            self.memory.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.room()?;
+            self.memory.write(offset, data)
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_nothing_is_written_and_the_first_reason_is_told() {
+        let disk = Disk::default();
+        let full = Arc::clone(&disk.full);
+        let store = LogStore::on(Database::builder().create_with_backend(disk).unwrap()).unwrap();
+        let vote = |value: u8| Operation::Meta(vec![(VOTE, vec![value])]);
+        store.write(vote(b'1')).await.unwrap();
+        full.store(true, Ordering::Relaxed);
+        let first = store.write(vote(b'2')).await.unwrap_err().to_string();
+        assert!(first.contains("no storage space"), "{first}");
+        full.store(false, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert_eq!(store.write(vote(b'3')).await.unwrap_err().to_string(), first);
+        }
+    }
 }
