@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use shoal_model::ContainerId;
+use shoal_model::{Classify as _, ContainerId};
 use shoal_runtime::bundle::{Bundle, ExitRecord};
 use shoal_runtime::protocol::{Operation, Reply, StateReport, Status};
 
@@ -53,7 +53,7 @@ impl Containers {
             match reserved {
                 Ok(reservation) => reservation.keep(),
                 Err(error) => {
-                    tracing::error!(container = %record.id, %error, "a container is left out");
+                    tracing::error!(container = %record.id, error = %error.chain(), "a container is left out");
                     left_out.push(record.id);
                     continue;
                 }
@@ -167,7 +167,7 @@ impl Containers {
         if let (Some(sandbox), false) = (&sandbox, report.status == Status::Exited) {
             let adopted = self.node.networks.adopt(&container.id, pid, (**sandbox).clone()).await;
             if let Err(error) = adopted {
-                tracing::error!(container = %container.id, %error, "cannot adopt a container's networks");
+                tracing::error!(container = %container.id, error = %error.chain(), "cannot adopt a container's networks");
                 // What could not be had again (a port) is no longer shown.
                 let left = self.node.networks.state(&container.id).map(Box::new);
                 container.state.send_modify(|state| state.sandbox = left);
@@ -176,7 +176,7 @@ impl Containers {
         let question = match connection.send(Operation::Wait).await {
             Ok(question) => question,
             Err(error) => {
-                tracing::error!(container = %container.id, %error, "a shim left while it was adopted");
+                tracing::error!(container = %container.id, error = %error.chain(), "a shim left while it was adopted");
                 let ended = unseen(&self.node.paths.bundle(&container.id), container);
                 self.settle_ended(container, Some(ended)).await;
                 let record = container.record();
@@ -234,7 +234,7 @@ impl Containers {
     async fn take_back(&self, container: &Arc<Container>, mut connection: Connection) {
         let record = container.record();
         if let Err(error) = delete(&mut connection).await {
-            tracing::info!(container = %container.id, %error, "a half-started container is gone");
+            tracing::info!(container = %container.id, error = %error.chain(), "a half-started container is gone");
         }
         self.settle_ended(container, None).await;
         self.bury(&record, None).await;
@@ -261,7 +261,7 @@ impl Containers {
             self.remove_stopped(container, true).await
         };
         if let Err(error) = removed.await {
-            tracing::error!(container = %container.id, %error, "cannot remove a hidden container");
+            tracing::error!(container = %container.id, error = %error.chain(), "cannot remove a hidden container");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Connects clients to containers' processes.
 
+use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use shoal_runtime::protocol::{Operation, WindowSize};
@@ -169,7 +170,7 @@ async fn attachment(
     // No stream: the container was removed, or could not be started.
     let Ok(stream) = stream else { return };
     if let Err(error) = pump(stream, ends, Leaving::End).await {
-        tracing::debug!(%error, "an attachment broke off");
+        tracing::debug!(error = %error.chain(), "an attachment broke off");
     }
 }
 

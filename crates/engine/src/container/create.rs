@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use shoal_image::{Image, Lease};
-use shoal_model::{ContainerId, names as name_rule};
+use shoal_model::{Classify as _, ContainerId, names as name_rule};
 
 use super::container::Container;
 use super::launch::endpoint_request;
@@ -229,7 +229,7 @@ impl Containers {
             if let MountKind::Volume { name: Some(name), .. } = &point.mount.kind {
                 self.volumes.release(name, &record.id);
                 if let Err(error) = self.volumes.remove(name, true).await {
-                    tracing::error!(%error, "cannot remove the volume of a container never made");
+                    tracing::error!(error = %error.chain(), "cannot remove the volume of a container never made");
                 }
             }
         }

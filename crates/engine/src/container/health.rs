@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_model::ExecId;
+use shoal_model::{Classify as _, ExecId};
 
 use super::Containers;
 use super::container::Container;
@@ -104,7 +104,7 @@ impl Probing {
                     Err(_) => {
                         output = format!("Health check exceeded timeout ({limit:?})").into_bytes();
                         if let Err(error) = execs.kill(id.as_str()).await {
-                            tracing::debug!(%error, "a late health check could not be killed");
+                            tracing::debug!(error = %error.chain(), "a late health check could not be killed");
                         }
                         NO_ANSWER
                     }

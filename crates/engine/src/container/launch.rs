@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_model::{ContainerId, Timestamp};
+use shoal_model::{Classify as _, ContainerId, Timestamp};
 use shoal_network::{EndpointRequest, HostPort, Netns, PortRequest, SandboxRequest, SandboxState};
 use shoal_runtime::launch::{CREATE_REQUEST_ID, Launched, ShimProcess, launch};
 use shoal_runtime::protocol::{Operation, Reply};
@@ -111,7 +111,7 @@ impl Containers {
             return;
         }
         if let Err(error) = self.node.networks.release(&record.id).await {
-            tracing::error!(container = %record.id, %error, "cannot release a container's networks");
+            tracing::error!(container = %record.id, error = %error.chain(), "cannot release a container's networks");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Joins containers to networks, and takes them out.
 
+use shoal_model::Classify as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -169,7 +170,7 @@ impl Containers {
     async fn undo_join(&self, container: &Arc<Container>, endpoint: &EndpointState) {
         let network = endpoint.network.as_str();
         if let Err(error) = self.node.networks.disconnect(&container.id, network).await {
-            tracing::error!(container = %container.id, %error, "a container stays in a network");
+            tracing::error!(container = %container.id, error = %error.chain(), "a container stays in a network");
         }
         self.write_left(container, std::slice::from_ref(endpoint)).await;
         self.save_sandbox(container).await;

@@ -6,6 +6,7 @@ use super::list::has_label;
 use crate::domain::{PruneFilter, Pruned};
 use crate::error::ContainerError;
 use crate::node::blocking;
+use shoal_model::Classify as _;
 
 impl Containers {
     /// Removes every container that does not run and that the filter lets through.
@@ -42,7 +43,7 @@ impl Containers {
                 // Started or removed by somebody meanwhile.
                 Err(ContainerError::Conflict(_)) => {}
                 Err(error) => {
-                    tracing::error!(container = %container.id, %error, "cannot prune a container");
+                    tracing::error!(container = %container.id, error = %error.chain(), "cannot prune a container");
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Removes containers.
 
+use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use super::Containers;
@@ -43,7 +44,7 @@ impl Containers {
             // Somebody started it again or removes it; both are fine.
             Ok(()) | Err(ContainerError::Conflict(_)) => {}
             Err(error) => {
-                tracing::error!(container = %container.id, %error, "cannot remove a container");
+                tracing::error!(container = %container.id, error = %error.chain(), "cannot remove a container");
             }
         }
     }
@@ -91,7 +92,7 @@ impl Containers {
             let MountKind::Volume { name: Some(name), .. } = &point.mount.kind else { continue };
             if let Err(error) = self.volumes.remove(name, true).await {
                 // Another container may use it by name: then it stays.
-                tracing::info!(volume = %name, %error, "an anonymous volume stays");
+                tracing::info!(volume = %name, error = %error.chain(), "an anonymous volume stays");
             }
         }
     }

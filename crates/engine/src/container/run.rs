@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_model::Timestamp;
+use shoal_model::{Classify as _, Timestamp};
 use shoal_runtime::bundle::ExitRecord;
 use shoal_runtime::protocol::Reply;
 use tokio::sync::OwnedMutexGuard;
@@ -99,7 +99,7 @@ impl Containers {
         self.follow_run(container.clone(), session, exit, delay);
         // Clients that came while it was being started.
         if let Err(error) = self.serve_waiting_attaches(container).await {
-            tracing::info!(container = %container.id, %error, "an attachment came too late");
+            tracing::info!(container = %container.id, error = %error.chain(), "an attachment came too late");
         }
         Ok(())
     }
@@ -249,7 +249,7 @@ impl Containers {
                 Ok(()) | Err(ContainerError::ShuttingDown) => return,
                 Err(error) => error,
             };
-            tracing::info!(container = %container.id, %error, "the restart policy's start failed");
+            tracing::info!(container = %container.id, error = %error.chain(), "the restart policy's start failed");
             let (again, exit_code) = failure_of(&error);
             let run = EndedRun {
                 exit_code,

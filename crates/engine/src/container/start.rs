@@ -1,5 +1,6 @@
 //! Starts containers.
 
+use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use super::Containers;
@@ -37,7 +38,7 @@ impl Containers {
         match self.remove_stopped(container, true).await {
             Ok(()) | Err(ContainerError::Conflict(_)) => {}
             Err(error) => {
-                tracing::error!(container = %container.id, %error, "cannot remove a container");
+                tracing::error!(container = %container.id, error = %error.chain(), "cannot remove a container");
             }
         }
     }

@@ -167,7 +167,7 @@ async fn follow(exec: &Exec, connection: Connection, ends: Ends) -> i64 {
         Ok(Some(ended)) => ended.exit_code.into(),
         Ok(None) => UNSEEN_EXIT_CODE,
         Err(error) => {
-            tracing::debug!(exec = %exec.id, %error, "an exec's stream broke off");
+            tracing::debug!(exec = %exec.id, error = %error.chain(), "an exec's stream broke off");
             UNSEEN_EXIT_CODE
         }
     }

@@ -1,5 +1,6 @@
 //! Removes volumes nobody uses.
 
+use shoal_model::Classify as _;
 use std::collections::BTreeSet;
 
 use super::Volumes;
@@ -38,7 +39,7 @@ impl Volumes {
                 // Somebody has begun to use it.
                 Err(VolumeError::InUse { .. }) => {}
                 Err(error) => {
-                    tracing::error!(volume = %volume.name, %error, "cannot prune a volume");
+                    tracing::error!(volume = %volume.name, error = %error.chain(), "cannot prune a volume");
                 }
             }
         }

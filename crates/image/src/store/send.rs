@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use shoal_model::{Digest, Reference};
+use shoal_model::{Classify as _, Digest, Reference};
 use tokio::sync::mpsc;
 
 use super::super::{
@@ -67,7 +67,7 @@ impl Send<'_> {
             match self.attempt(&candidates, record.tar_size).await {
                 Ok(form) => return self.learn(form).await,
                 Err(Error::Remote(error)) if error.is_passing() && tries < MAX_TRIES => {
-                    tracing::info!(layer = %self.diff_id, %error, "sending again");
+                    tracing::info!(layer = %self.diff_id, error = %error.chain(), "sending again");
                 }
                 Err(error) => return Err(error),
             }

@@ -5,6 +5,7 @@
 //! few processes. Ports are changed as elements; when that fails (someone
 //! flushed our table), the whole table is put back.
 
+use shoal_model::Classify as _;
 use std::{collections::BTreeSet, path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{
@@ -188,7 +189,7 @@ impl RulesOwner {
             match self.nft("changing published ports", port_changes(open, close)).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
-                    tracing::info!(%error, "published ports not as expected, replacing the table");
+                    tracing::info!(error = %error.chain(), "published ports not as expected, replacing the table");
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shoal_model::ContainerId;
+use shoal_model::{Classify as _, ContainerId};
 use shoal_sys::netns;
 
 use super::{Networks, sandbox, state::Placed};
@@ -44,7 +44,7 @@ impl Failures<'_> {
         if self.first.is_none() {
             self.first = Some(error);
         } else {
-            tracing::warn!(%error, container = self.container.short(), "also not taken over");
+            tracing::warn!(error = %error.chain(), container = self.container.short(), "also not taken over");
         }
     }
 }

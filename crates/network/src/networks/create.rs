@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use shoal_model::{NetworkId, Timestamp, names};
+use shoal_model::{Classify as _, NetworkId, Timestamp, names};
 
 use super::{Networks, state::Live};
 use crate::{
@@ -129,7 +129,7 @@ async fn undo(networks: &Arc<Networks>, id: &NetworkId, bridge: Option<&Arc<Brid
     }
     results.push(networks.save().await);
     for error in results.into_iter().filter_map(Result::err) {
-        tracing::warn!(%error, network = id.short(), "failed creation not undone");
+        tracing::warn!(error = %error.chain(), network = id.short(), "failed creation not undone");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Doing what the plans say. Everything here blocks and belongs on a blocking
 //! thread of the node's network namespace.
 
+use shoal_model::Classify as _;
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -107,7 +108,7 @@ impl Kernel {
         };
         enter(namespace, work).inspect_err(|_| {
             if let Err(error) = self.delete_link(&step.plan.host_link) {
-                tracing::warn!(%error, link = step.plan.host_link, "link left behind");
+                tracing::warn!(error = %error.chain(), link = step.plan.host_link, "link left behind");
             }
         })
     }

@@ -6,7 +6,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use shoal_model::NetworkId;
+use shoal_model::{Classify as _, NetworkId};
 
 use super::Networks;
 use crate::{firewall::apply::Wanted, ports::Reservation};
@@ -48,7 +48,7 @@ impl Lingering {
                 let nothing = Wanted::Ports { open: Vec::new(), close: Vec::new() };
                 match this.firewall.follow(nothing).await {
                     Ok(()) => break,
-                    Err(error) => tracing::warn!(%error, "ports not closed yet"),
+                    Err(error) => tracing::warn!(error = %error.chain(), "ports not closed yet"),
                 }
                 pause = LONGEST_PAUSE.min(pause * 2);
             }

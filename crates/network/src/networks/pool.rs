@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use shoal_model::NetworkId;
+use shoal_model::{Classify as _, NetworkId};
 use tokio::sync::Notify;
 
 use super::{Networks, claim, kernel::Step};
@@ -107,7 +107,7 @@ async fn fill(networks: Arc<Networks>) {
             if let Err(error) = add_one(&networks).await {
                 // No address or port left: there will be when something goes,
                 // and then something is taken or swept.
-                tracing::debug!(%error, "no ready namespace made");
+                tracing::debug!(error = %error.chain(), "no ready namespace made");
                 break;
             }
         }
@@ -157,13 +157,13 @@ async fn sweep(networks: Arc<Networks>) {
             for link in links.iter().filter(|link| kernel.has_link(link)) {
                 // One that stays is no reason for the others to.
                 if let Err(error) = kernel.delete_link(link) {
-                    tracing::warn!(%error, link, "link of an ended container not removed");
+                    tracing::warn!(error = %error.chain(), link, "link of an ended container not removed");
                 }
             }
             Ok(())
         });
         if let Err(error) = swept.await {
-            tracing::debug!(%error, "links of ended containers not looked for");
+            tracing::debug!(error = %error.chain(), "links of ended containers not looked for");
         }
         networks.pool.taken.notify_one();
     }

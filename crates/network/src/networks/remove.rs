@@ -1,6 +1,7 @@
 //! Removing a network: the kernel first, the file last, so that a crash in
 //! between leaves a network that can be removed again.
 
+use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use super::{Networks, state::State};
@@ -29,7 +30,7 @@ async fn reopen(networks: &Networks, network: &Network) {
         state.bridge_rules()
     };
     if let Err(error) = networks.firewall.follow(Wanted::Bridges(rules)).await {
-        tracing::warn!(%error, network = network.id.short(), "rules of the network not put back");
+        tracing::warn!(error = %error.chain(), network = network.id.short(), "rules of the network not put back");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The managers a worker knows, kept on disk so that a restart finds them again.
 
+use shoal_model::Classify as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -53,7 +54,7 @@ impl Managers {
         let path = self.path.clone();
         let written = tokio::task::spawn_blocking(move || files::write_json(&path, &peers)).await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "cannot keep the list of managers");
+            tracing::warn!(error = %error.chain(), "cannot keep the list of managers");
         }
     }
 }

@@ -19,6 +19,7 @@ mod runner;
 mod session;
 mod worker;
 
+use shoal_model::Classify as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -75,7 +76,7 @@ pub(crate) async fn run<E: Executor>(agent: Agent, executor: Arc<E>) {
     let worker = match worker::Worker::open(&agent, executor).await {
         Ok(worker) => worker,
         Err(error) => {
-            tracing::error!(%error, "the agent cannot read its journal");
+            tracing::error!(error = %error.chain(), "the agent cannot read its journal");
             let why = error.to_string();
             agent.contact.send_replace(Contact::Lost { why, reached_before: false });
             return;

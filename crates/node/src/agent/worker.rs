@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shoal_cluster::agent::{Executor, Held, Work};
 use shoal_cluster::dispatch::{AssignableId, AssignmentChange, AssignmentKind, Assignments};
-use shoal_model::TaskId;
 use shoal_model::swarm::{Task, TaskState, TaskStatus};
+use shoal_model::{Classify as _, TaskId};
 use tokio_util::task::TaskTracker;
 
 use super::holding::{Entry, Holding, State, uses_files};
@@ -178,7 +178,7 @@ impl<E: Executor> Worker<E> {
             worker.holding.journal.flush(&mut file)
         });
         if let Ok(Err(error)) = flushed.await {
-            tracing::warn!(%error, "the journal of tasks cannot be written");
+            tracing::warn!(error = %error.chain(), "the journal of tasks cannot be written");
         }
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use shoal_cluster::{Event, Object, Rng, pass};
-use shoal_model::Timestamp;
 use shoal_model::swarm::TaskState;
+use shoal_model::{Classify as _, Timestamp};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
@@ -58,7 +58,7 @@ pub(super) async fn run(lead: Arc<Lead>) {
         wake_at = match outcome {
             Ok(deadline) => next_wake(&lead, deadline),
             Err(error) => {
-                tracing::info!(%error, "pass was not applied");
+                tracing::info!(error = %error.chain(), "pass was not applied");
                 Instant::now() + RETRY
             }
         };

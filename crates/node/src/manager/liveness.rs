@@ -1,5 +1,6 @@
 //! Notices nodes that fell silent.
 
+use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use shoal_cluster::Batch;
@@ -39,6 +40,6 @@ async fn expire(lead: &Lead) {
         tracing::info!(%node, "node is down: no heartbeat");
     }
     if let Err(error) = lead.consensus.propose(Batch::new(lead.clock.now(), changes)).await {
-        tracing::info!(%error, "cannot mark nodes as down");
+        tracing::info!(error = %error.chain(), "cannot mark nodes as down");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use shoal_cluster::Batch;
 use shoal_cluster::dispatch::{DispatchError, TaskReport, report_tasks};
 use shoal_cluster::store::MAX_CHANGES_PER_BATCH;
-use shoal_model::SwarmNodeId;
+use shoal_model::{Classify as _, SwarmNodeId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tonic::Status;
@@ -71,7 +71,7 @@ async fn take(lead: &Lead, calls: Vec<Report>) {
     let mut outcome = Ok(());
     for batch in Batch::split(now, changes) {
         if let Err(error) = lead.consensus.propose(batch).await {
-            tracing::debug!(%error, "task reports were not taken");
+            tracing::debug!(error = %error.chain(), "task reports were not taken");
             outcome = Err(refusal(&DispatchError::NotLeader));
             break;
         }

@@ -1,6 +1,7 @@
 //! Takes a membership up again that broke: its store stopped at an error of the disk, or it could
 //! not be taken up when the daemon started. Whatever was in the way may be gone by now.
 
+use shoal_model::Classify as _;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -51,7 +52,7 @@ impl Node {
         }
         self.quit(place).await;
         if let Err(error) = self.resume().await {
-            tracing::error!(%error, "this node's membership cannot be read");
+            tracing::error!(error = %error.chain(), "this node's membership cannot be read");
         }
     }
 }

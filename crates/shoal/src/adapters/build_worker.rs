@@ -130,7 +130,7 @@ impl Worker for BuildWorker {
             // The image is there and has its names: a cache that stays too long
             // is no reason to say otherwise.
             if let Err(error) = cache::trim(&images) {
-                tracing::warn!(%error, "cannot trim the build cache");
+                tracing::warn!(error = %error.chain(), "cannot trim the build cache");
             }
             Ok(id)
         })

@@ -1,5 +1,6 @@
 //! The parts of the daemon: opened in their order, closed in the other.
 
+use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -99,7 +100,7 @@ async fn collect_garbage(images: Arc<Store>) {
     match collected {
         Ok(Ok(0)) => {}
         Ok(Ok(bytes)) => tracing::info!(bytes, "removed unnamed layers of an earlier daemon"),
-        Ok(Err(error)) => tracing::warn!(%error, "collecting unnamed layers"),
+        Ok(Err(error)) => tracing::warn!(error = %error.chain(), "collecting unnamed layers"),
         Err(error) => tracing::warn!(%error, "collecting unnamed layers"),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn forward_signals(client: &Client, container: &str) -> Result<
     let mut waiting: FuturesUnordered<_> = caught.into_iter().map(next).collect();
     while let Some((source, name)) = waiting.next().await {
         if let Err(error) = client.act(&path, &Query::new().with("signal", name)).await {
-            tracing::debug!(%error, signal = name, "passing a signal on");
+            tracing::debug!(error = format!("{error:#}"), signal = name, "passing a signal on");
         }
         waiting.push(next((source, name)));
     }
@@ -48,7 +48,7 @@ pub(crate) async fn resize_on_change(client: &Client, path: &str) -> Result<()> 
         if let Some((rows, columns)) = super::size() {
             let query = Query::new().with("h", rows).with("w", columns);
             if let Err(error) = client.act(path, &query).await {
-                tracing::debug!(%error, "passing the terminal's size on");
+                tracing::debug!(error = format!("{error:#}"), "passing the terminal's size on");
             }
         }
         if changed.recv().await.is_none() {

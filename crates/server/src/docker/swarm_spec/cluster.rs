@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shoal_model::Classify as _;
 use shoal_model::swarm::{
     Annotations, CaConfig, Cluster, ClusterSpec, DEFAULT_CLUSTER_NAME, DispatcherConfig,
     EncryptionConfig, OrchestrationConfig, RaftConfig, TaskDefaults, TlsDescription,
@@ -154,7 +155,7 @@ fn describe_root(pem: &str) -> TlsDescription {
         }
         // No cluster works with such a root; what there is is shown.
         Err(error) => {
-            tracing::debug!(%error, "the cluster's root certificate cannot be read");
+            tracing::debug!(error = %error.chain(), "the cluster's root certificate cannot be read");
             TlsDescription { trust_root: pem.as_bytes().to_vec(), ..TlsDescription::default() }
         }
     }

@@ -20,7 +20,7 @@ use shoal_engine::{
     },
 };
 use shoal_image::Scratch;
-use shoal_model::ContainerId;
+use shoal_model::{Classify as _, ContainerId};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
@@ -97,7 +97,7 @@ impl Drop for Running {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let cleanup = async move {
             if let Err(error) = remove(&engine, &id).await {
-                tracing::warn!(container = %id, %error, "cannot remove the container of a build");
+                tracing::warn!(container = %id, error = %error.chain(), "cannot remove the container of a build");
             }
             // The directories it ran on go only now.
             drop(scratch);
