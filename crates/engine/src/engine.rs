@@ -10,6 +10,7 @@ use shoal_runtime::launch::ShimBinary;
 
 use crate::config::EngineConfig;
 use crate::container::Containers;
+use crate::container::adopt::LeftOut;
 use crate::container::execs::ExecTable;
 use crate::container::table::Table;
 use crate::error::OpenError;
@@ -26,6 +27,7 @@ pub struct Engine {
     execs: Execs,
     volumes: Volumes,
     events: Events,
+    _left_out: LeftOut,
 }
 
 impl Engine {
@@ -65,7 +67,7 @@ impl Engine {
         containers.node.networks.warm().await.map_err(OpenError::network)?;
         containers.resume_all();
         let execs = Execs::new(containers.clone());
-        Ok(Arc::new(Engine { containers, execs, volumes, events }))
+        Ok(Arc::new(Engine { containers, execs, volumes, events, _left_out: left_out }))
     }
 
     /// The containers.

@@ -15,6 +15,7 @@ use shoal_node::pki::{Identity, PendingKey, RootCa};
 use shoal_node::{JoinRequest, LocalNodeState, NodeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_of_one_knows_itself() {
@@ -320,5 +321,34 @@ async fn certificates_are_renewed_in_time() {
     })
     .await;
     worker.node.shutdown().await;
+    manager.node.shutdown().await;
+}
+
+/// Renewal comes too late, as after a long sleep of the machine: what a certificate of two seconds
+/// and a pause of hours between two tries make of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_whose_certificate_expires_while_it_runs_gets_the_next() {
+    let manager = TestNode::with_timers("manager", |timers| {
+        timers.renewal_pause = Duration::from_secs(10_000);
+    })
+    .await;
+    let ca = CaConfig { node_cert_expiry: Duration::from_secs(2), ..CaConfig::default() };
+    manager.init_with(ca).await.unwrap();
+    let stop = CancellationToken::new();
+    let mending = tokio::spawn({
+        let (node, stop) = (Arc::clone(&manager.node), stop.clone());
+        async move { node.mend(stop).await }
+    });
+    let file = manager.dir.path().join("swarm/certificates/swarm-node.crt");
+    let mut seen = std::collections::BTreeSet::new();
+    // The first and its renewal, the one it gave itself and the renewal of that.
+    eventually("certificates of its own", async || {
+        seen.insert(std::fs::read(&file).unwrap_or_default());
+        seen.len() >= 4
+    })
+    .await;
+    active(&manager).await;
+    stop.cancel();
+    mending.await.unwrap();
     manager.node.shutdown().await;
 }

@@ -219,7 +219,7 @@ fn no_space_left() {
 fn no_space_left_for_the_cluster() {
     let mut cluster = Cluster::apart(1);
     for text in
-        ["the cluster's store has stopped", "No space left on device", "the journal of tasks"]
+        ["the manager does not work any more", "No space left on device", "the journal of tasks"]
     {
         cluster.expect_in_log(text);
     }

@@ -20,7 +20,7 @@ pub(super) fn decide(
     let service = Service {
         id: id.clone(),
         meta: Default::default(),
-        endpoint: spec.endpoint.clone().map(Endpoint::from),
+        endpoint: Endpoint::of(&spec),
         spec,
         spec_version: Version(1),
         previous_spec: None,

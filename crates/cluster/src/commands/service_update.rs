@@ -51,7 +51,7 @@ pub(super) fn roll_back(
     service.spec_version = next_version(&service);
     service.previous_spec_version = Some(current_version);
     service.previous_spec = Some(std::mem::replace(&mut service.spec, previous));
-    service.endpoint = service.spec.endpoint.clone().map(Endpoint::from);
+    service.endpoint = Endpoint::of(&service.spec);
     service.update_status = Some(UpdateStatus {
         state: UpdateState::RollbackStarted,
         started_at: now,
@@ -67,7 +67,7 @@ pub(super) fn replace_spec(service: &Service, spec: ServiceSpec, version: Versio
     service.meta.version = version;
     service.previous_spec_version = Some(service.spec_version);
     service.spec_version = next_version(&service);
-    service.endpoint = spec.endpoint.clone().map(Endpoint::from);
+    service.endpoint = Endpoint::of(&spec);
     service.previous_spec = Some(std::mem::replace(&mut service.spec, spec));
     // The updater starts over; whether there is anything to do is its to say.
     service.update_status = None;

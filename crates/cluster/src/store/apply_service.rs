@@ -77,7 +77,7 @@ impl Store {
     ) -> Option<Event> {
         let mut new = self.service_of_spec(id, spec_version)?;
         new.spec = new.previous_spec.take()?;
-        new.endpoint = new.spec.endpoint.clone().map(Endpoint::from);
+        new.endpoint = Endpoint::of(&new.spec);
         // A version names one spec for ever: this is a new one, even though an older one said
         // the same.
         new.spec_version = Version(spec_version.0 + 1);

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use shoal_image::Lease;
 use shoal_model::{Classify as _, ContainerId};
 use shoal_runtime::bundle::{Bundle, ExitRecord};
 use shoal_runtime::protocol::{Operation, Reply, StateReport, Status};
@@ -41,12 +42,23 @@ const PARALLEL_ADOPTIONS: usize = 16;
 /// How long a shim may take to end a container that is taken back.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Containers this daemon does nothing with: a record is damaged, or names what another has.
+/// Those that run go on, and what they run on is kept.
+#[derive(Debug)]
+pub(crate) struct LeftOut {
+    ids: Vec<ContainerId>,
+    leases: Vec<Lease>,
+}
+
 impl Containers {
-    /// Reads all containers from disk; none runs yet as far as anybody can tell. The answer is
-    /// the ids that are some container's all the same: its record is damaged, or left out.
-    pub(crate) async fn load(&self) -> std::io::Result<Vec<ContainerId>> {
+    /// Reads all containers from disk; none runs yet as far as anybody can tell.
+    pub(crate) async fn load(&self) -> std::io::Result<LeftOut> {
         let node = self.node.clone();
-        let Found { containers, damaged: mut left_out } = blocking(move || read_all(&node)).await?;
+        let Found { containers, damaged } = blocking(move || read_all(&node)).await?;
+        let mut left_out = LeftOut { ids: damaged, leases: Vec::new() };
+        if !left_out.ids.is_empty() {
+            left_out.leases.push(self.node.images.lease_all_layers());
+        }
         for (record, state) in containers {
             let lease = self.node.images.lease_layers(&record.layers);
             let reserved = self.table.reserve(&record.name, &record.id);
@@ -54,7 +66,8 @@ impl Containers {
                 Ok(reservation) => reservation.keep(),
                 Err(error) => {
                     tracing::error!(container = %record.id, error = %error.chain(), "a container is left out");
-                    left_out.push(record.id);
+                    left_out.ids.push(record.id);
+                    left_out.leases.push(lease);
                     continue;
                 }
             }
@@ -71,11 +84,11 @@ impl Containers {
     /// Takes over what runs, and settles what does not run any more. Runs that ended
     /// while the daemon was away get their exit status here. What [`Containers::load`] has
     /// left out is let alone.
-    pub(crate) async fn adopt_all(&self, left_out: &[ContainerId]) -> std::io::Result<()> {
+    pub(crate) async fn adopt_all(&self, left_out: &LeftOut) -> std::io::Result<()> {
         let node = self.node.clone();
         let (bundles, rubbish) = blocking(move || node.paths.all_bundles()).await?;
         blocking(move || rubbish.iter().for_each(|path| remove_rubbish(path))).await;
-        let orphan = |id: &&ContainerId| self.table.get(id).is_none() && !left_out.contains(id);
+        let orphan = |id: &&ContainerId| self.table.get(id).is_none() && !left_out.ids.contains(id);
         for id in bundles.iter().filter(orphan) {
             self.remove_orphan(id).await;
         }

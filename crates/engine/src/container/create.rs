@@ -92,7 +92,9 @@ impl Containers {
         }
         let (images, name) = (self.node.images.clone(), request.config.image.clone());
         blocking(move || {
-            let image = images.resolve(&name)?;
+            // Held as a whole until its layers are: somebody may be removing it.
+            let whole = images.lease();
+            let image = images.resolve_and_lease(&name, &whole)?;
             let lease = images.lease_layers(&image.layers);
             Ok((Some(image), Some(lease)))
         })

@@ -3,7 +3,7 @@
 //! [`table`] (all of them), [`execs`] (what else runs in them), [`record`] (on disk), [`launch`] and [`run`] (from a
 //! start to its exit), [`adopt`] (after the daemon was away).
 
-mod adopt;
+pub(crate) mod adopt;
 mod attach;
 pub(crate) mod check;
 #[expect(clippy::module_inception, reason = "the noun is the noun")]

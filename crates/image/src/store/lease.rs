@@ -45,6 +45,16 @@ impl Store {
         }
         lease
     }
+
+    /// A lease on every layer there is, for a container of which nobody can say what it runs on.
+    pub fn lease_all_layers(&self) -> Lease {
+        let lease = self.lease();
+        let mut state = self.inner.state();
+        let all: Vec<Digest> = state.layers.keys().cloned().collect();
+        all.iter().for_each(|diff_id| state.hold_layer(lease.id, diff_id));
+        drop(state);
+        lease
+    }
 }
 
 impl Inner {

@@ -2,13 +2,11 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::{Arc, Mutex, atomic::AtomicU64},
 };
-
-use rustix::fs::{FlockOperation, flock};
 
 use super::{
     Inner, State, Store, StoreConfig,
@@ -85,7 +83,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Closing is not enough: a program that is just being started has a
         // copy of the descriptor until it is executed.
-        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+        if let Err(error) = self.0.unlock() {
             tracing::debug!(%error, "store not unlocked");
         }
     }
@@ -99,9 +97,13 @@ fn lock(root: &Path) -> Result<Lock> {
         .write(true)
         .open(&path)
         .map_err(Error::io(format!("open {}", path.display())))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| Error::Locked(root.display().to_string()))?;
-    Ok(Lock(file))
+    match file.try_lock() {
+        Ok(()) => Ok(Lock(file)),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked(root.display().to_string())),
+        Err(TryLockError::Error(error)) => {
+            Err(Error::io(format!("lock {}", path.display()))(error))
+        }
+    }
 }
 
 fn read_documents(dirs: &Dirs, index: &Index) -> HashMap<shoal_model::Digest, Arc<ImageConfig>> {

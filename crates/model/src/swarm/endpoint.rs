@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ServiceSpec;
+
 /// How the user wants a service to be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EndpointSpec {
@@ -102,10 +104,11 @@ pub struct Endpoint {
     pub virtual_ips: Vec<VirtualIp>,
 }
 
-impl From<EndpointSpec> for Endpoint {
-    /// The endpoint as it was asked for: host ports need nobody to choose them.
-    fn from(spec: EndpointSpec) -> Self {
-        Self { ports: spec.ports.clone(), spec, virtual_ips: Vec::new() }
+impl Endpoint {
+    /// The endpoint a spec asks for, as it is asked for: host ports need nobody to choose them.
+    pub fn of(spec: &ServiceSpec) -> Option<Self> {
+        let spec = spec.endpoint.clone()?;
+        Some(Self { ports: spec.ports.clone(), spec, virtual_ips: Vec::new() })
     }
 }
 

@@ -188,7 +188,7 @@ pub(super) fn expired(agent: &Agent) -> Option<String> {
     let (_, end) = identity.validity();
     let remedy = match identity.name().role {
         NodeRole::Worker => "let it leave the swarm and join it again",
-        NodeRole::Manager => "restart the daemon, which issues the next",
+        NodeRole::Manager => "it issues itself the next",
     };
     let text = || format!("the node's certificate has expired on {end}: {remedy}");
     identity.expired(agent.clock.now()).then(text)

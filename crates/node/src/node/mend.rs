@@ -1,5 +1,6 @@
-//! Takes a membership up again that broke: its store stopped at an error of the disk, or it could
-//! not be taken up when the daemon started. Whatever was in the way may be gone by now.
+//! Takes a membership up again that broke: its store stopped at an error of the disk, its
+//! manager's certificate has expired, or it could not be taken up when the daemon started.
+//! Whatever was in the way may be gone by now.
 
 use shoal_model::Classify as _;
 use std::time::Duration;
@@ -7,6 +8,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Node, Place};
+use crate::clock::Clock;
+use crate::pki::Identity;
 
 /// Between two looks at the membership; also before the first try.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -38,7 +41,12 @@ impl Node {
         match &*self.place() {
             Place::Inactive | Place::Joining(_) => None,
             Place::Broken(why) => Some(why.clone()),
-            Place::Member(member) => member.manager.as_ref()?.lead.consensus.fault(),
+            Place::Member(member) => {
+                // Nobody but a manager can give a worker what it needs.
+                let consensus = &member.manager.as_ref()?.lead.consensus;
+                let stopped = consensus.fault().map(|why| format!("its store has stopped: {why}"));
+                stopped.or_else(|| expired(&member.credentials.current().identity, &self.clock))
+            }
         }
     }
 
@@ -48,11 +56,18 @@ impl Node {
         let Some(why) = self.fault() else { return };
         let place = std::mem::replace(&mut *self.place(), Place::Broken(why.clone()));
         if let Place::Member(_) = place {
-            tracing::error!(error = why, "the cluster's store has stopped; taking it up again");
+            tracing::error!(why, "the manager does not work any more; taking it up again");
         }
         self.quit(place).await;
         if let Err(error) = self.resume().await {
             tracing::error!(error = %error.chain(), "this node's membership cannot be read");
         }
     }
+}
+
+/// Why a manager's certificate is of no use any more: it slept, or none was given to it in time.
+/// Taken up again it gives itself the next, with the root's key.
+fn expired(identity: &Identity, clock: &Clock) -> Option<String> {
+    let (_, end) = identity.validity();
+    identity.expired(clock.now()).then(|| format!("its certificate has expired on {end}"))
 }

@@ -47,9 +47,16 @@ pub fn config(dir: &TempDir) -> NodeConfig {
 
 impl TestNode {
     pub async fn new(name: &str) -> Self {
+        Self::with_timers(name, |_| {}).await
+    }
+
+    /// One with other timers than those of [`config`].
+    pub async fn with_timers(name: &str, change: impl FnOnce(&mut Timers)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let machine = Machine::new(name);
-        let node = Node::open(config(&dir), Arc::clone(&machine)).await.unwrap();
+        let mut config = config(&dir);
+        change(&mut config.timers);
+        let node = Node::open(config, Arc::clone(&machine)).await.unwrap();
         Self { node, machine, dir }
     }
 
@@ -153,7 +160,7 @@ pub async fn until(control: &Control, what: &str, mut met: impl FnMut(&Store) ->
 }
 
 /// Waits until something outside the cluster's state is so.
-pub async fn eventually(what: &str, met: impl AsyncFn() -> bool) {
+pub async fn eventually(what: &str, mut met: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !met().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

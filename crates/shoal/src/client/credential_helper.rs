@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::registry_auth::Credentials;
+use super::credentials::Credentials;
 
 /// What a helper says when it has nothing for a registry.
 const NOT_FOUND: &str = "credentials not found in native keychain";

@@ -8,9 +8,10 @@ mod address;
 mod answer;
 mod connect;
 mod credential_helper;
+mod credentials;
+mod docker_config;
 mod frames;
 mod query;
-mod registry_auth;
 mod upload;
 
 use anyhow::{Context, Result, anyhow};
@@ -24,9 +25,10 @@ use serde_json::Value;
 pub(crate) use address::Address;
 pub(crate) use answer::{documents, pieces};
 pub(crate) use connect::Duplex;
+pub(crate) use credentials::Credentials;
+pub(crate) use docker_config::DockerConfig;
 pub(crate) use frames::{Frame, FrameReader, Source};
 pub(crate) use query::{Filters, Query, segment};
-pub(crate) use registry_auth::{Credentials, DockerConfig};
 pub(crate) use upload::{copy, stream_body};
 
 use answer::{read_document, refuse};

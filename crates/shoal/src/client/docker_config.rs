@@ -13,47 +13,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use shoal_model::registry_domain;
 
 use super::credential_helper::Helper;
+use super::credentials::Credentials;
 use crate::print;
 
 /// The key Docker Hub has in the file.
 const HUB: &str = "https://index.docker.io/v1/";
-
-/// Who one is at a registry.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    /// The user's name.
-    pub(crate) username: String,
-    /// The password or token.
-    pub(crate) password: String,
-    /// A token that takes both their places.
-    pub(crate) identity_token: String,
-    /// The registry.
-    pub(crate) server: String,
-}
-
-impl Credentials {
-    /// The document the API takes.
-    pub(crate) fn document(&self) -> Value {
-        let mut document = json!({ "serveraddress": self.server });
-        if self.identity_token.is_empty() {
-            document["username"] = json!(self.username);
-            document["password"] = json!(self.password);
-        } else {
-            document["identitytoken"] = json!(self.identity_token);
-        }
-        document
-    }
-
-    /// The value of `X-Registry-Auth`.
-    pub(crate) fn header(&self) -> String {
-        URL_SAFE.encode(self.document().to_string())
-    }
-}
 
 /// docker's configuration file.
 #[derive(Debug)]
