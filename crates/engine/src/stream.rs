@@ -4,6 +4,8 @@
 //! down, never the engine.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -98,11 +100,28 @@ pub enum InputClosed {
 pub struct Input {
     bytes: mpsc::Sender<Bytes>,
     detach: Option<DetachKeys>,
+    detached: Detached,
+}
+
+/// Whether a client has typed the detach keys; clones share the answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Detached(Arc<AtomicBool>);
+
+impl Detached {
+    /// Whether it has.
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl Input {
     pub(crate) fn new(bytes: mpsc::Sender<Bytes>, detach: Option<DetachKeys>) -> Self {
-        Input { bytes, detach }
+        Input { bytes, detach, detached: Detached::default() }
+    }
+
+    /// Tells, now and later, whether the detach keys were typed.
+    pub(crate) fn detached(&self) -> Detached {
+        self.detached.clone()
     }
 
     /// Sends bytes to the process, waiting while it does not read.
@@ -117,7 +136,11 @@ impl Input {
         if !data.is_empty() {
             self.bytes.send(data).await.map_err(|_| InputClosed::Ended)?;
         }
-        if detached { Err(InputClosed::Detached) } else { Ok(()) }
+        if detached {
+            self.detached.0.store(true, Ordering::Release);
+            return Err(InputClosed::Detached);
+        }
+        Ok(())
     }
 
     /// Ends the process's stdin; its output goes on.

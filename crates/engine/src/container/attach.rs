@@ -14,7 +14,7 @@ use crate::error::ContainerError;
 use crate::logs::LogStream;
 use crate::shim::{Connection, Ends, Leaving, ShimError, is_late, pump};
 use crate::stream::{
-    Attached, CHANNEL_CHUNKS, DEFAULT_DETACH_KEYS, DetachKeys, Input, Output, OutputChunk,
+    Attached, CHANNEL_CHUNKS, DEFAULT_DETACH_KEYS, DetachKeys, Detached, Input, Output, OutputChunk,
 };
 
 impl Containers {
@@ -50,13 +50,11 @@ impl Containers {
         let input = wants_input.then_some(input);
         let keys = detach_keys(options.detach_keys, record.config.tty);
         let ends = Ends { output: Some(output_sender), input };
-        self.spawn_attachment(&container, logs, connection, ends);
+        let input = wants_input.then(|| Input::new(input_sender, keys));
+        let detached = input.as_ref().map(Input::detached).unwrap_or_default();
+        self.spawn_attachment(&container, attachment(logs, connection, ends), detached);
         self.publish(&record, "attach", &[]);
-        Ok(Attached {
-            tty: record.config.tty,
-            output: Output::new(output),
-            input: wants_input.then(|| Input::new(input_sender, keys)),
-        })
+        Ok(Attached { tty: record.config.tty, output: Output::new(output), input })
     }
 
     /// Sets the size of a container's terminal.
@@ -123,19 +121,21 @@ impl Containers {
     fn spawn_attachment(
         &self,
         container: &Arc<Container>,
-        logs: Option<LogStream>,
-        connection: Option<oneshot::Receiver<Connection>>,
-        ends: Ends,
+        attachment: impl Future<Output = ()> + Send + 'static,
+        detached: Detached,
     ) {
         let containers = self.clone();
         let container = container.clone();
         self.node.tasks.spawn(async move {
             let closing = &containers.node.tasks.closing;
             tokio::select! {
-                () = attachment(logs, connection, ends) => {}
+                () = attachment => {}
                 () = closing.cancelled() => return,
             }
-            containers.publish(&container.record(), "detach", &[]);
+            // A client that just goes, or whose container ends, is not worth an event.
+            if detached.get() {
+                containers.publish(&container.record(), "detach", &[]);
+            }
         });
     }
 }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use shoal_model::Signal;
 
 use crate::domain::{
-    ContainerConfig, HostConfig, IpcMode, LogDriver, NetworkMode, PidMode, Protocol, Resources,
-    RestartPolicy, UtsMode,
+    ContainerConfig, HostConfig, IpcMode, NetworkMode, PidMode, Protocol, Resources, RestartPolicy,
+    UtsMode,
 };
 use crate::error::ContainerError;
 use crate::spec;
@@ -52,14 +52,6 @@ pub(crate) fn check(
             "Invalid value {}, range for oom score adj is [-1000, 1000]",
             host.oom_score_adj
         ));
-    }
-    if let LogDriver::JsonFile { max_size_bytes, max_files } = host.log.driver {
-        if max_files == 0 {
-            return invalid("max-file cannot be less than 1");
-        }
-        if max_files > 1 && max_size_bytes.is_none() {
-            return invalid("max-file is set without max-size: the log would never be rotated");
-        }
     }
     let mut warnings = check_resources(&host.resources, machine)?;
     if host.network_mode == NetworkMode::Host && !host.port_bindings.is_empty() {

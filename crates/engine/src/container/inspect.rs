@@ -134,15 +134,17 @@ pub(super) fn endpoints(
     views
 }
 
-/// Published ports by container port, and exposed ones without any.
+/// Published ports by container port, and exposed ones without any; none of a container that is
+/// in no network now.
 pub(super) fn ports(
     record: &Record,
     sandbox: Option<&SandboxState>,
 ) -> BTreeMap<Port, Vec<BoundPort>> {
+    let Some(sandbox) = sandbox else { return BTreeMap::new() };
     let exposed = record.config.exposed_ports.iter();
     let mut ports: BTreeMap<Port, Vec<BoundPort>> =
         exposed.map(|port| (*port, Vec::new())).collect();
-    for bound in sandbox.iter().flat_map(|sandbox| &sandbox.ports) {
+    for bound in &sandbox.ports {
         let protocol = match bound.protocol {
             shoal_network::Protocol::Tcp => Protocol::Tcp,
             shoal_network::Protocol::Udp => Protocol::Udp,

@@ -91,7 +91,7 @@ impl Containers {
             name: record.name.clone(),
             image: record.config.image.clone(),
             image_id: record.image_id.clone(),
-            command: record.command().join(" "),
+            command: command_text(&record.command()),
             created_at: record.created_at,
             status: state.phase.status(),
             status_text: status_text(state, now),
@@ -102,6 +102,19 @@ impl Containers {
             mounts: record.mounts.clone(),
         }
     }
+}
+
+/// The command as `ps` shows it, arguments with spaces in quotes; Docker's form.
+fn command_text(command: &[String]) -> String {
+    let mut text = command.first().cloned().unwrap_or_default();
+    for argument in command.iter().skip(1) {
+        text += " ";
+        match argument.contains(' ') {
+            true => text += &format!("'{argument}'"),
+            false => text += argument,
+        }
+    }
+    text
 }
 
 /// A filter with its names looked up.
@@ -308,6 +321,13 @@ mod tests {
                 "{publish:?} {expose:?}"
             );
         }
+    }
+
+    #[test]
+    fn arguments_with_spaces_are_quoted() {
+        let command = ["sh", "-c", "sleep 1"].map(str::to_owned);
+        assert_eq!(command_text(&command), "sh -c 'sleep 1'");
+        assert_eq!(command_text(&[]), "");
     }
 
     #[test]

@@ -24,12 +24,12 @@ pub(crate) fn plan(
 ) -> Result<Vec<Planned>, MountError> {
     let mut taken = BTreeSet::new();
     let mut planned = Vec::new();
-    for mount in &host.mounts {
-        check_kind(mount)?;
-        if !taken.insert(mount.destination.clone()) {
-            return Err(MountError::Duplicate(mount.destination.clone()));
+    for asked in asked(host)? {
+        check_kind(&asked.mount)?;
+        if !taken.insert(asked.mount.destination.clone()) {
+            return Err(MountError::Duplicate(asked.mount.destination));
         }
-        planned.push(Planned { mount: mount.clone(), from_mounts: !is_short_form(mount, host) });
+        planned.push(asked);
     }
     for path in &config.volumes {
         let mount = Mount::anonymous(path)?;
@@ -52,9 +52,18 @@ fn check_kind(mount: &Mount) -> Result<(), MountError> {
     }
 }
 
-/// Whether `-v` asked for it: then the text is among the binds.
-fn is_short_form(mount: &Mount, host: &HostConfig) -> bool {
-    host.binds.iter().any(|text| Mount::parse_bind(text).as_ref() == Ok(mount))
+/// What the caller asks for: with `-v`, with `--mount` and with `--tmpfs`.
+fn asked(host: &HostConfig) -> Result<Vec<Planned>, MountError> {
+    let mut asked = Vec::with_capacity(host.binds.len() + host.mounts.len() + host.tmpfs.len());
+    for text in &host.binds {
+        asked.push(Planned { mount: Mount::parse_bind(text)?, from_mounts: false });
+    }
+    let long = |mount: &Mount| Planned { mount: mount.clone(), from_mounts: true };
+    asked.extend(host.mounts.iter().map(long));
+    for (path, options) in &host.tmpfs {
+        asked.push(Planned { mount: Mount::parse_tmpfs(path, options)?, from_mounts: false });
+    }
+    Ok(asked)
 }
 
 #[cfg(test)]
@@ -68,23 +77,31 @@ mod tests {
             ..ContainerConfig::default()
         };
         let host = HostConfig {
-            mounts: vec![Mount::parse_bind("mine:/data").unwrap()],
             binds: vec!["mine:/data".into()],
+            mounts: vec![Mount::anonymous("/long").unwrap()],
+            tmpfs: [("/fast".to_owned(), "size=2m".to_owned())].into(),
             ..HostConfig::default()
         };
         let planned = plan(&config, &host).unwrap();
         let paths: Vec<_> = planned.iter().map(|one| one.mount.destination.as_str()).collect();
-        assert_eq!(paths, ["/cache", "/data"]);
+        assert_eq!(paths, ["/cache", "/data", "/fast", "/long"]);
+        let long: Vec<_> = planned.iter().map(|one| one.from_mounts).collect();
+        assert_eq!(long, [false, false, false, true]);
         assert!(matches!(&planned[0].mount.kind, MountKind::Volume { name: None, .. }));
         assert!(matches!(&planned[1].mount.kind, MountKind::Volume { name: Some(_), .. }));
-        assert!(!planned[1].from_mounts);
+    }
+
+    #[test]
+    fn a_path_alone_is_an_anonymous_volume() {
+        let host = HostConfig { binds: vec!["/data".into()], ..HostConfig::default() };
+        let planned = plan(&ContainerConfig::default(), &host).unwrap();
+        assert_eq!(planned[0].mount, Mount::anonymous("/data").unwrap());
     }
 
     #[test]
     fn two_mounts_on_one_path_are_refused() {
-        let mount = |text: &str| Mount::parse_bind(text).unwrap();
         let host =
-            HostConfig { mounts: vec![mount("a:/x"), mount("/b:/x/")], ..HostConfig::default() };
+            HostConfig { binds: vec!["a:/x".into(), "/b:/x/".into()], ..HostConfig::default() };
         let error = plan(&ContainerConfig::default(), &host).unwrap_err();
         assert_eq!(error.to_string(), "Duplicate mount point: /x");
     }

@@ -46,7 +46,10 @@ impl Waiting {
 
 fn is_over(state: &RunState, condition: WaitCondition, exits: u64) -> bool {
     match condition {
-        WaitCondition::NotRunning => !state.phase.is_active() || state.removed,
+        // One that ends and is started again was not running in between, as in Docker.
+        WaitCondition::NotRunning => {
+            !state.phase.is_active() || state.exits > exits || state.removed
+        }
         WaitCondition::NextExit => state.exits > exits || state.removed,
         WaitCondition::Removed => state.removed || state.removal_error.is_some(),
     }
@@ -70,7 +73,8 @@ mod tests {
     fn each_condition_is_over_when_its_name_says() {
         use WaitCondition::*;
         assert!(is_over(&state(Phase::Created, 0), NotRunning, 0));
-        assert!(!is_over(&state(Phase::Restarting, 3), NotRunning, 0));
+        assert!(!is_over(&state(Phase::Restarting, 3), NotRunning, 3));
+        assert!(is_over(&state(Phase::Restarting, 3), NotRunning, 2));
         assert!(!is_over(&state(Phase::Created, 0), NextExit, 0));
         assert!(!is_over(&state(Phase::Exited, 2), NextExit, 2));
         assert!(is_over(&state(Phase::Running, 3), NextExit, 2));

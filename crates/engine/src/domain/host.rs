@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CgroupnsMode, IpcMode, Mount, NetworkMode, PidMode, Port, PortBinding, UtsMode};
+use super::{
+    CgroupnsMode, IpcMode, LogConfig, Mount, NetworkMode, PidMode, Port, PortBinding, UtsMode,
+};
 
 /// How a container runs on this machine (Docker's `HostConfig`).
 ///
@@ -24,9 +26,11 @@ pub struct HostConfig {
     pub restart_policy: RestartPolicy,
     /// Remove the container once it has exited (`--rm`).
     pub auto_remove: bool,
-    /// `-v` texts as given, for telling back; [`HostConfig::mounts`] has them, too.
+    /// `-v` texts as given: see [`Mount::parse_bind`].
     pub binds: Vec<String>,
-    /// All mounts, from `-v`, `--mount` and `--tmpfs`.
+    /// `--tmpfs` as given, options by path: see [`Mount::parse_tmpfs`].
+    pub tmpfs: BTreeMap<String, String>,
+    /// `--mount`.
     pub mounts: Vec<Mount>,
     /// Limits.
     pub resources: Resources,
@@ -117,6 +121,40 @@ pub struct Resources {
     pub cgroup_parent: Option<String>,
 }
 
+/// `/proc` and `/sys` paths that tell or change things of the whole machine; Docker's list.
+const MASKED_PATHS: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// `/proc` paths nobody may write to; Docker's list.
+const READONLY_PATHS: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+impl HostConfig {
+    /// Says what follows from what was asked for, as Docker does when a container is made: its
+    /// swap, and the paths that are hidden from it or kept from its pen.
+    pub(crate) fn say_defaults(&mut self) {
+        self.resources.say_swap();
+        if self.privileged {
+            return;
+        }
+        let owned = |paths: &[&str]| paths.iter().map(|&path| path.to_owned()).collect();
+        self.masked_paths.get_or_insert_with(|| owned(&MASKED_PATHS));
+        self.readonly_paths.get_or_insert_with(|| owned(&READONLY_PATHS));
+    }
+}
+
 impl Resources {
     /// Says how much memory and swap there is together where only the memory is limited: twice
     /// that, as in Docker.
@@ -188,32 +226,5 @@ impl RestartPolicy {
             RestartPolicy::Always => "always",
             RestartPolicy::UnlessStopped => "unless-stopped",
         }
-    }
-}
-
-/// What becomes of a container's output.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogConfig {
-    /// Who keeps it.
-    pub driver: LogDriver,
-}
-
-/// Who keeps a container's output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LogDriver {
-    /// A file of JSON lines, as Docker writes it.
-    JsonFile {
-        /// Size in bytes at which a new file is begun; `None` is one endless file.
-        max_size_bytes: Option<u64>,
-        /// How many files are kept, at least 1.
-        max_files: u32,
-    },
-    /// Nobody.
-    None,
-}
-
-impl Default for LogDriver {
-    fn default() -> Self {
-        LogDriver::JsonFile { max_size_bytes: None, max_files: 1 }
     }
 }

@@ -6,6 +6,7 @@
 
 mod config;
 mod host;
+mod log;
 mod modes;
 mod mount;
 mod name_pattern;
@@ -14,10 +15,8 @@ mod port;
 mod view;
 
 pub use config::{ContainerConfig, Healthcheck, HealthcheckTest};
-pub use host::{
-    DeviceMapping, HostConfig, LogConfig, LogDriver, Resources, RestartPolicy, SeccompChoice,
-    Ulimit,
-};
+pub use host::{DeviceMapping, HostConfig, Resources, RestartPolicy, SeccompChoice, Ulimit};
+pub use log::{LogConfig, LogConfigError, LogDriver};
 pub use modes::{CgroupnsMode, IpcMode, ModeError, NetworkMode, PidMode, UtsMode};
 pub(crate) use mount::check_destination;
 pub use mount::{Mount, MountError, MountKind, Propagation, TmpfsOptions};

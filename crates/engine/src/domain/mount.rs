@@ -151,12 +151,15 @@ impl Propagation {
 
 impl Mount {
     /// Reads one `-v` / `HostConfig.Binds` text: `source:destination[:options]`,
-    /// where a source that is not a path names a volume.
+    /// where a source that is not a path names a volume. A path alone is an anonymous one.
     ///
     /// # Errors
     /// Text of another form, an unknown option, a relative destination.
     pub fn parse_bind(text: &str) -> Result<Mount, MountError> {
         let wrong = || MountError::Specification(text.into());
+        if text.starts_with('/') && !text.contains(':') {
+            return Self::anonymous(text);
+        }
         let mut parts = text.splitn(3, ':');
         let source = parts.next().filter(|part| !part.is_empty()).ok_or_else(wrong)?;
         let destination = parts.next().filter(|part| !part.is_empty()).ok_or_else(wrong)?;

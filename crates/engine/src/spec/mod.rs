@@ -10,6 +10,7 @@ mod mounts;
 mod process;
 mod resources;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
@@ -35,28 +36,12 @@ pub(crate) fn is_device_rule(text: &str) -> bool {
     resources::parse_rule(text).is_some()
 }
 
+/// See [`sysctls`].
+const OPEN_SYSCTLS: [(&str, &str); 2] =
+    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
+
 /// The OCI version the document follows.
 const OCI_VERSION: &str = "1.2.0";
-
-/// `/proc` and `/sys` paths that tell or change things of the whole machine; Docker's list.
-const MASKED_PATHS: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-/// `/proc` paths nobody may write to; Docker's list.
-const READONLY_PATHS: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// What was found out about the machine and the container's neighbours.
 #[derive(Debug, Clone, Default)]
@@ -150,17 +135,26 @@ fn linux(record: &Record, facts: &Facts) -> Linux {
     linux.set_cgroups_path(Some(facts.cgroup.clone()));
     linux.set_resources(Some(resources::resources(record, facts)));
     linux.set_devices(Some(facts.devices.iter().map(device).collect()));
-    let sysctls = host.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    linux.set_sysctl(Some(sysctls));
-    let paths = |chosen: &Option<Vec<String>>, default: &[&str]| match chosen {
-        _ if host.privileged => Vec::new(),
-        Some(chosen) => chosen.clone(),
-        None => default.iter().map(|&path| path.to_owned()).collect(),
+    linux.set_sysctl(Some(sysctls(record, facts)));
+    let paths = |chosen: &Option<Vec<String>>| match host.privileged {
+        true => Vec::new(),
+        false => chosen.clone().unwrap_or_default(),
     };
-    linux.set_masked_paths(Some(paths(&host.masked_paths, &MASKED_PATHS)));
-    linux.set_readonly_paths(Some(paths(&host.readonly_paths, &READONLY_PATHS)));
+    linux.set_masked_paths(Some(paths(&host.masked_paths)));
+    linux.set_readonly_paths(Some(paths(&host.readonly_paths)));
     linux.set_rootfs_propagation(mounts::root_propagation(record).map(Into::into));
     linux
+}
+
+/// What was asked for, and in a network of its own what Docker lets everybody do there: use ports
+/// below 1024, and ping.
+fn sysctls(record: &Record, facts: &Facts) -> HashMap<String, String> {
+    let mut all: HashMap<_, _> = match facts.network {
+        NetworkFact::Given => OPEN_SYSCTLS.map(|(key, value)| (key.into(), value.into())).into(),
+        NetworkFact::Path(_) | NetworkFact::Host => HashMap::new(),
+    };
+    all.extend(record.host.sysctls.clone());
+    all
 }
 
 fn namespaces(record: &Record, facts: &Facts) -> Vec<LinuxNamespace> {

@@ -24,6 +24,7 @@ fn record() -> Record {
         upper: "/kept/upper".into(),
         work: "/kept/work".into(),
     };
+    record.host.say_defaults();
     record
 }
 
@@ -90,6 +91,7 @@ fn changed_by(change: impl FnOnce(&mut Record, &mut Facts)) -> String {
     let (mut record, mut facts) = (record(), facts());
     let before = text(&record, &facts);
     change(&mut record, &mut facts);
+    record.host.say_defaults();
     difference(&before, &text(&record, &facts))
 }
 

@@ -19,6 +19,11 @@ impl Volumes {
         wanted.map(|known| known.volume.clone()).collect()
     }
 
+    /// How many containers use a volume, whether they run or not.
+    pub fn user_count(&self, name: &str) -> usize {
+        self.lock().get(name).map_or(0, |known| known.users.len())
+    }
+
     /// One volume.
     ///
     /// # Errors

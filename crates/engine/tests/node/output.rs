@@ -54,7 +54,7 @@ fn a_follower_gets_every_line_and_the_end() {
         let mut request = shell(line);
         // Rotated all the time: followers must not lose or repeat a line.
         let driver = LogDriver::JsonFile { max_size_bytes: Some(4096), max_files: 20 };
-        request.host.log = LogConfig { driver };
+        request.host.log = LogConfig { driver, ..LogConfig::default() };
         let id = daemon.containers().create(request).await.unwrap().id;
         daemon.containers().start(id.as_str()).await.unwrap();
         let options = LogOptions { follow: true, ..LogOptions::default() };
@@ -93,7 +93,7 @@ fn no_log_is_kept_when_none_is_wanted() {
     on_node(async |bed| {
         let daemon = bed.open().await;
         let mut request = shell("echo secret");
-        request.host.log = LogConfig { driver: LogDriver::None };
+        request.host.log = LogConfig::none();
         let id = daemon.start(request).await;
         daemon.containers().wait(id.as_str(), WaitCondition::NotRunning).unwrap().done().await;
         let refused = daemon.containers().logs(id.as_str(), LogOptions::default()).await;

@@ -121,7 +121,7 @@ mod tests {
         assert!(request.config.tty && request.config.open_stdin);
         assert_eq!(request.host.network_mode, NetworkMode::Bridge);
         assert_eq!(request.host.port_bindings.len(), 1);
-        assert_eq!(request.host.mounts.len(), 1);
+        assert_eq!(request.host.binds, ["/a:/b"]);
         assert_eq!(request.host.resources.memory_swappiness, None);
     }
 
@@ -188,7 +188,8 @@ mod tests {
         });
         let request = request(document).expect("a request");
         assert_eq!(request.config.labels["a"], "b");
-        assert_eq!(request.host.mounts.len(), 2);
+        assert_eq!(request.host.mounts.len(), 1);
+        assert_eq!(request.host.tmpfs["/t"], "size=1m");
         assert!(request.networks["bridge"].mac_address.is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use shoal_engine::domain::{
-    DeviceMapping, HostConfig, HostPort, Mount, NetworkMode, Port, PortBinding, Resources,
+    DeviceMapping, HostConfig, HostPort, LogConfig, NetworkMode, Port, PortBinding, Resources,
     TerminalSize, Ulimit,
 };
 
@@ -12,7 +12,7 @@ use super::super::documents::MountDocument;
 use super::super::error::{ApiError, Result};
 use super::super::wire::{Words, wire};
 use super::mount;
-use super::policy::{LogDocument, RestartDocument, Security, read_log, read_restart};
+use super::policy::{LogDocument, RestartDocument, Security, read_restart};
 
 wire!(
     /// `HostConfig`. What is not declared is refused unless it is zero.
@@ -109,8 +109,9 @@ impl HostDocument {
             publish_all_ports: self.publish_all_ports,
             restart_policy,
             auto_remove: self.auto_remove,
-            mounts: read_mounts(&self.binds, self.mounts, &self.tmpfs)?,
+            mounts: self.mounts.into_iter().map(mount::read).collect::<Result<_>>()?,
             binds: self.binds,
+            tmpfs: self.tmpfs,
             resources,
             cap_add: self.cap_add.0,
             cap_drop: self.cap_drop.0,
@@ -130,7 +131,7 @@ impl HostDocument {
             pid_mode: self.pid_mode.parse()?,
             uts_mode: self.uts_mode.parse()?,
             cgroupns_mode: self.cgroupns_mode.parse()?,
-            log: read_log(self.log)?,
+            log: LogConfig::read(&self.log.driver, self.log.options)?,
             oom_score_adj: oom_score(self.oom_score_adj)?,
             masked_paths: self.masked_paths,
             readonly_paths: self.readonly_paths,
@@ -267,24 +268,6 @@ fn read_binding(binding: &BindingDocument) -> Result<PortBinding> {
         }
     };
     Ok(PortBinding { host_ip, host_port: binding.host_port.parse::<HostPort>()? })
-}
-
-fn read_mounts(
-    binds: &[String],
-    mounts: Vec<MountDocument>,
-    tmpfs: &BTreeMap<String, String>,
-) -> Result<Vec<Mount>> {
-    let mut read = Vec::with_capacity(binds.len() + mounts.len() + tmpfs.len());
-    for bind in binds {
-        read.push(Mount::parse_bind(bind)?);
-    }
-    for document in mounts {
-        read.push(mount::read(document)?);
-    }
-    for (destination, options) in tmpfs {
-        read.push(Mount::parse_tmpfs(destination, options)?);
-    }
-    Ok(read)
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use shoal_engine::domain::{
-    HostConfig, LogConfig, LogDriver, MountKind, MountPoint, Port, PortBinding, Resources,
-    RestartPolicy,
+    HostConfig, LogConfig, MountPoint, Port, PortBinding, Resources, RestartPolicy,
 };
 
 use super::mount;
@@ -19,6 +18,7 @@ pub(super) fn render(host: &HostConfig, mounts: &[MountPoint]) -> Value {
         restart_policy,
         auto_remove,
         binds,
+        tmpfs,
         mounts: _,
         resources,
         cap_add,
@@ -85,7 +85,7 @@ pub(super) fn render(host: &HostConfig, mounts: &[MountPoint]) -> Value {
         "MaskedPaths": masked_paths,
         "ReadonlyPaths": readonly_paths,
         "Annotations": annotations,
-        "Tmpfs": render_tmpfs(mounts),
+        "Tmpfs": if tmpfs.is_empty() { Value::Null } else { json!(tmpfs) },
     });
     let requested: Vec<Value> = mounts
         .iter()
@@ -183,17 +183,7 @@ fn render_restart(policy: RestartPolicy) -> Value {
 }
 
 fn render_log(log: &LogConfig) -> Value {
-    match &log.driver {
-        LogDriver::None => json!({ "Type": "none", "Config": {} }),
-        LogDriver::JsonFile { max_size_bytes, max_files } => {
-            let mut config = Map::new();
-            if let Some(bytes) = max_size_bytes {
-                config.insert("max-size".to_owned(), json!(bytes.to_string()));
-                config.insert("max-file".to_owned(), json!(max_files.to_string()));
-            }
-            json!({ "Type": "json-file", "Config": config })
-        }
-    }
+    json!({ "Type": log.driver.name(), "Config": log.options })
 }
 
 fn render_bindings(bindings: &BTreeMap<Port, Vec<PortBinding>>) -> Value {
@@ -205,13 +195,4 @@ fn render_bindings(bindings: &BTreeMap<Port, Vec<PortBinding>>) -> Value {
         (port.to_string(), bindings.iter().map(render_binding).collect::<Value>())
     };
     Value::Object(bindings.iter().map(render).collect())
-}
-
-fn render_tmpfs(mounts: &[MountPoint]) -> Value {
-    let tmpfs = mounts.iter().filter(|point| !point.from_mounts).filter_map(|point| {
-        let MountKind::Tmpfs(options) = &point.mount.kind else { return None };
-        Some((point.mount.destination.clone(), json!(mount::tmpfs_text(options))))
-    });
-    let map: Map<String, Value> = tmpfs.collect();
-    if map.is_empty() { Value::Null } else { Value::Object(map) }
 }

@@ -24,7 +24,6 @@ pub(super) use host::read_size;
 pub(super) use lifecycle::size;
 pub(super) use list::{read_names, read_prune, render as render_entry};
 pub(super) use network::EndpointDocument;
-pub(super) use policy::check_log;
 
 use super::error::{ApiError, Result};
 use super::front::SharedFront;

@@ -165,11 +165,6 @@ pub(super) fn render_point(point: &MountPoint) -> Option<Value> {
     Some(document)
 }
 
-/// The text of a mount in the `Mounts` column of a list and in `HostConfig.Tmpfs`.
-pub(super) fn tmpfs_text(options: &TmpfsOptions) -> String {
-    options.options.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::wire::{At, Wire};

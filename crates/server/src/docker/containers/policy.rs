@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shoal_engine::domain::{LogConfig, LogDriver, RestartPolicy, SeccompChoice};
-use shoal_model::units;
+use shoal_engine::domain::{RestartPolicy, SeccompChoice};
 
 use super::super::error::{ApiError, Result};
 use super::super::wire::wire;
@@ -15,7 +14,7 @@ wire!(
 
 wire!(
     /// `LogConfig`.
-    LogDocument { kind: String = "Type", config: BTreeMap<String, String> = "Config" }
+    LogDocument { driver: String = "Type", options: BTreeMap<String, String> = "Config" }
 );
 
 /// Reads a restart policy.
@@ -47,55 +46,6 @@ pub(super) fn read_restart(document: &RestartDocument) -> Result<RestartPolicy> 
         ));
     }
     Ok(policy)
-}
-
-/// Reads a log driver and its options.
-///
-/// # Errors
-/// `NotImplemented` for another driver or option, `Invalid` for a value.
-pub(super) fn read_log(document: LogDocument) -> Result<LogConfig> {
-    let LogDocument { kind, config } = document;
-    let driver = match kind.as_str() {
-        "" | "json-file" => read_json_file(config)?,
-        "none" if config.is_empty() => LogDriver::None,
-        "none" => return Err(ApiError::invalid("the log driver \"none\" has no options")),
-        other => {
-            return Err(ApiError::unsupported(format!("the log driver (--log-driver) {other:?}")));
-        }
-    };
-    Ok(LogConfig { driver })
-}
-
-/// Whether containers can have a log driver and its options.
-///
-/// # Errors
-/// As [`read_log`].
-pub(crate) fn check_log(kind: String, config: BTreeMap<String, String>) -> Result<()> {
-    read_log(LogDocument { kind, config }).map(drop)
-}
-
-fn read_json_file(config: BTreeMap<String, String>) -> Result<LogDriver> {
-    let (mut max_size_bytes, mut max_files) = (None, 1);
-    for (key, value) in config {
-        let bad = || ApiError::invalid(format!("invalid log option {key}={value}"));
-        match key.as_str() {
-            "max-size" if value == "-1" => max_size_bytes = None,
-            "max-size" => max_size_bytes = Some(units::parse_bytes(&value).map_err(|_| bad())?),
-            "max-file" => {
-                max_files = value.parse().ok().filter(|files| *files >= 1).ok_or_else(bad)?;
-            }
-            "mode" if value == "blocking" => {}
-            _ => {
-                return Err(ApiError::unsupported(format!(
-                    "the log option (--log-opt) {key}={value}"
-                )));
-            }
-        }
-    }
-    if max_files > 1 && max_size_bytes.is_none() {
-        return Err(ApiError::invalid("max-file cannot be set when max-size is not set"));
-    }
-    Ok(LogDriver::JsonFile { max_size_bytes, max_files })
 }
 
 /// What `--security-opt` asks for.
@@ -165,22 +115,6 @@ mod tests {
             RestartPolicy::OnFailure { max_retries: Some(3) }
         );
         assert!(restart("always", 3).is_err() && restart("sometimes", 0).is_err());
-    }
-
-    #[test]
-    fn log_options_are_read_or_refused_by_name() {
-        let read = |kind: &str, options: &[(&str, &str)]| {
-            let config = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            read_log(LogDocument { kind: kind.into(), config }).map(|log| log.driver)
-        };
-        assert_eq!(
-            read("json-file", &[("max-size", "10m"), ("max-file", "3")]).expect("options"),
-            LogDriver::JsonFile { max_size_bytes: Some(10 << 20), max_files: 3 }
-        );
-        assert_eq!(read("none", &[]).expect("none"), LogDriver::None);
-        for (kind, key) in [("syslog", "a"), ("json-file", "tag"), ("json-file", "max-file")] {
-            assert!(read(kind, &[(key, "x")]).is_err(), "{kind} {key}");
-        }
     }
 
     #[test]

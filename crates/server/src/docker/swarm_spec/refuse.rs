@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use shoal_engine::domain::{LogConfig, Propagation};
 use shoal_model::swarm::{
     BindOptions, ContainerSpec, Mount, Privileges, ServiceSpec, TaskSpec, VolumeOptions,
 };
 
-use super::super::containers::check_log;
 use super::super::error::{ApiError, Result};
 use super::{refused, template};
 
@@ -58,7 +58,7 @@ fn options(task: &TaskSpec) -> Result<()> {
     spec.privileges.as_ref().map_or(Ok(()), privileges)?;
     spec.mounts.iter().try_for_each(mount)?;
     match &task.log_driver {
-        Some(driver) => check_log(driver.name.clone(), driver.options.clone()),
+        Some(driver) => Ok(LogConfig::read(&driver.name, driver.options.clone()).map(drop)?),
         None => Ok(()),
     }
 }
@@ -76,9 +76,7 @@ fn mount(mount: &Mount) -> Result<()> {
     let bind = mount.bind.as_ref().unwrap_or(&none);
     unless(!bind.read_only_non_recursive, "Mounts.BindOptions.ReadOnlyNonRecursive")?;
     unless(!bind.read_only_force_recursive, "Mounts.BindOptions.ReadOnlyForceRecursive")?;
-    if !bind.propagation.is_empty()
-        && shoal_engine::domain::Propagation::parse(&bind.propagation).is_none()
-    {
+    if !bind.propagation.is_empty() && Propagation::parse(&bind.propagation).is_none() {
         return Err(refused(format!("invalid mount propagation: {:?}", bind.propagation)));
     }
     let none = VolumeOptions::default();

@@ -29,8 +29,9 @@ pub(super) async fn disk_use(State(front): App) -> Result<Response> {
     let volumes = front.engine.volumes().list(&VolumeFilter::default());
     let render_volume = |volume: &shoal_engine::domain::Volume| {
         let mut entry = volumes::render(volume);
+        let users = front.engine.volumes().user_count(&volume.name);
         // Not measured: -1 is Docker's word for that.
-        entry["UsageData"] = json!({ "Size": -1, "RefCount": -1 });
+        entry["UsageData"] = json!({ "Size": -1, "RefCount": users });
         entry
     };
     Ok(body::ok(&json!({

@@ -15,8 +15,8 @@ use shoal_build::{RunEvent, RunOutcome, RunStep, Script, WorkerError};
 use shoal_engine::{
     Engine, OutputStream,
     domain::{
-        AttachOptions, ContainerConfig, CreateContainer, HostConfig, LogConfig, LogDriver, Mount,
-        MountKind, Propagation, RemoveOptions, RootfsSource, WaitCondition,
+        AttachOptions, ContainerConfig, CreateContainer, HostConfig, LogConfig, Mount, MountKind,
+        Propagation, RemoveOptions, RootfsSource, WaitCondition,
     },
 };
 use shoal_image::Scratch;
@@ -141,7 +141,7 @@ async fn prepare(snapshot: &LayerSnapshot, step: RunStep) -> Result<CreateContai
             network_mode,
             extra_hosts: step.extra_hosts,
             mounts,
-            log: LogConfig { driver: LogDriver::None },
+            log: LogConfig::none(),
             ..HostConfig::default()
         },
         rootfs: RootfsSource::Layers {

@@ -6,14 +6,13 @@ use std::time::Duration;
 use shoal_cluster::agent::Work;
 use shoal_engine::domain::{
     ContainerConfig, CreateContainer, EndpointOptions, Healthcheck, HealthcheckTest, HostConfig,
-    HostPort, LogConfig, LogDriver, Mount, MountKind, NetworkMode, Port, PortBinding, Propagation,
-    Protocol, Resources, RootfsSource, SeccompChoice, TmpfsOptions, Ulimit,
+    HostPort, LogConfig, Mount, MountKind, NetworkMode, Port, PortBinding, Propagation, Protocol,
+    Resources, RootfsSource, SeccompChoice, TmpfsOptions, Ulimit,
 };
 use shoal_model::swarm::{
-    self, ContainerSpec, Driver, HealthConfig, NetworkAttachmentSpec, NodeDescription, PortConfig,
+    self, ContainerSpec, HealthConfig, NetworkAttachmentSpec, NodeDescription, PortConfig,
     PortProtocol, Privileges, PublishMode, SeccompMode, Task,
 };
-use shoal_model::units;
 
 use super::index::TASK_LABEL;
 use super::template::Context;
@@ -153,7 +152,8 @@ fn host(
         apply_privileges(&mut host, privileges)?;
     }
     if let Some(driver) = task.log_driver.as_ref().or(task.spec.log_driver.as_ref()) {
-        host.log = log(driver)?;
+        host.log = LogConfig::read(&driver.name, driver.options.clone())
+            .map_err(|error| error.to_string())?;
     }
     Ok(host)
 }
@@ -183,34 +183,6 @@ fn apply_privileges(host: &mut HostConfig, privileges: &Privileges) -> Result<()
         }
     };
     Ok(())
-}
-
-fn log(driver: &Driver) -> Result<LogConfig> {
-    let driver = match driver.name.as_str() {
-        "" | "json-file" => {
-            let (mut max_size_bytes, mut max_files) = (None, 1);
-            for (key, value) in &driver.options {
-                let bad = || format!("invalid log option {key}={value}");
-                match key.as_str() {
-                    "mode" if value == "blocking" => {}
-                    "max-size" if value == "-1" => max_size_bytes = None,
-                    "max-size" => {
-                        max_size_bytes = Some(units::parse_bytes(value).map_err(|_| bad())?);
-                    }
-                    "max-file" => max_files = value.parse().map_err(|_| bad())?,
-                    _ => {
-                        return Err(format!(
-                            "the log option {key} is not supported by this node yet"
-                        ));
-                    }
-                }
-            }
-            LogDriver::JsonFile { max_size_bytes, max_files }
-        }
-        "none" => LogDriver::None,
-        other => return Err(format!("the log driver {other} is not supported by this node yet")),
-    };
-    Ok(LogConfig { driver })
 }
 
 fn resources(task: &Task, spec: &ContainerSpec) -> Resources {
