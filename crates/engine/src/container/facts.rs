@@ -129,6 +129,7 @@ pub(super) fn find(
         devices: devices(record)?,
         seccomp: filter(node, record)?,
         log: node.paths.log(&record.id),
+        common_layer: node.paths.common_layer().into(),
         open_files: node.open_files,
     })
 }

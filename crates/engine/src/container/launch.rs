@@ -3,7 +3,6 @@
 //! Every step that made something is undone when a later one fails.
 
 use std::fs;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use super::facts::{self, Neighbours};
 use super::record::Record;
 use super::state::RunState;
 use super::{Containers, etc};
-use crate::domain::{self, MountKind, NetworkMode, Protocol};
+use crate::domain::{self, MountError, MountKind, NetworkMode, Protocol};
 use crate::error::ContainerError;
 use crate::files::remove_tree;
 use crate::node::{Node, blocking};
@@ -251,7 +250,7 @@ fn prepare_and_launch(
     if let Some(sandbox) = &state.sandbox {
         etc::write(&dir, record, &node.networks, sandbox).map_err(failed("write /etc files"))?;
     }
-    make_bind_sources(record).map_err(failed("make mount sources"))?;
+    make_bind_sources(record)?;
     let facts = facts::find(node, record, neighbours)?;
     let (document, shim_config) =
         spec::build(record, &facts).map_err(|error| ContainerError::Invalid(error.to_string()))?;
@@ -268,14 +267,18 @@ fn internal<E: shoal_model::Classify>(record: &Record) -> impl FnOnce(E) -> Cont
     move |error| ContainerError::Shim { container, message: error.chain() }
 }
 
-/// Sources of `-v /a:/b` that are not there become directories.
-fn make_bind_sources(record: &Record) -> io::Result<()> {
+/// Sources of `-v /a:/b` that are not there become directories; of `--mount` they must be there.
+fn make_bind_sources(record: &Record) -> Result<(), ContainerError> {
     for point in &record.mounts {
-        if let MountKind::Bind { create_source: true, .. } = point.mount.kind
-            && fs::symlink_metadata(&point.source).is_err()
-        {
-            fs::create_dir_all(&point.source)?;
+        let MountKind::Bind { create_source, source, .. } = &point.mount.kind else { continue };
+        if fs::symlink_metadata(&point.source).is_ok() {
+            continue;
         }
+        if !create_source {
+            return Err(MountError::NoSource(source.clone()).into());
+        }
+        let what = format!("cannot make mount sources of container {}", record.name);
+        fs::create_dir_all(&point.source).map_err(ContainerError::io(what))?;
     }
     Ok(())
 }

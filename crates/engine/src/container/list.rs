@@ -84,12 +84,21 @@ impl Containers {
             .collect()
     }
 
+    /// The image's name as it was given, or its id once the name is another's or nobody's.
+    fn image_text(&self, record: &Record) -> String {
+        let Some(id) = &record.image_id else { return record.config.image.clone() };
+        match self.node.images.resolve(&record.config.image) {
+            Ok(image) if image.id == *id => record.config.image.clone(),
+            _ => id.to_string(),
+        }
+    }
+
     fn summary(&self, record: &Record, state: &RunState, now: Timestamp) -> ContainerSummary {
         let sandbox = self.node.networks.state(&record.id);
         ContainerSummary {
             id: record.id.clone(),
             name: record.name.clone(),
-            image: record.config.image.clone(),
+            image: self.image_text(record),
             image_id: record.image_id.clone(),
             command: command_text(&record.command()),
             created_at: record.created_at,
@@ -178,7 +187,6 @@ impl<'a> Wanted<'a> {
     fn allows_image(&self, record: &Record) -> bool {
         let filter = self.filter;
         filter.ancestor.is_empty()
-            || filter.ancestor.contains(&record.config.image)
             || record.image_id.as_ref().is_some_and(|id| self.ancestors.contains(id.as_str()))
     }
 

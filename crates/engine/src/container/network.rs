@@ -8,6 +8,7 @@ use shoal_network::{EndpointRequest, EndpointState, SandboxState};
 
 use super::container::Container;
 use super::launch::endpoint_request;
+use super::record::Record;
 use super::{Containers, etc};
 use crate::domain::{EndpointOptions, NetworkMode};
 use crate::error::ContainerError;
@@ -48,6 +49,7 @@ impl Containers {
                 record.host.network_mode = NetworkMode::Network(key.clone());
             }
             record.networks.insert(key, options);
+            containers.check_networks(&record)?;
             let running = container.state.borrow().phase.has_process();
             let joined = match running {
                 true => Some(containers.join(&container, request).await?),
@@ -118,6 +120,16 @@ impl Containers {
             Ok(())
         };
         self.node.tasks.finish(work).await
+    }
+
+    /// Refuses what the next start would be refused for. A network that has gone is its start's
+    /// affair.
+    fn check_networks(&self, record: &Record) -> Result<(), ContainerError> {
+        let networks = &self.node.networks;
+        let there = record.networks.iter().filter(|(name, _)| networks.inspect(name).is_ok());
+        let requests: Result<Vec<_>, _> =
+            there.map(|(name, options)| endpoint_request(name, options)).collect();
+        Ok(networks.check(&requests?)?)
     }
 
     /// Joins a running container to a network. Its place is stored before the kernel has it:

@@ -82,6 +82,9 @@ impl Record {
     }
 }
 
+/// The file of the common layer; Docker's name.
+const MARK: &str = ".dockerenv";
+
 /// Where the files of containers are.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
@@ -89,17 +92,31 @@ pub(crate) struct Paths {
     kept: PathBuf,
     /// `…/containers`, gone after a reboot: the bundles.
     run: PathBuf,
+    /// The layer every container has above its image's.
+    common_layer: PathBuf,
 }
 
 impl Paths {
     pub(crate) fn new(root: &Path, run: &Path) -> Self {
-        Paths { kept: root.join("containers"), run: run.join("containers") }
+        Paths {
+            kept: root.join("containers"),
+            run: run.join("containers"),
+            common_layer: root.join("common-layer"),
+        }
     }
 
     /// Makes both parents, and closes those an earlier daemon left open.
     pub(crate) fn make(&self) -> io::Result<()> {
         make_private(&self.kept)?;
-        make_private(&self.run)
+        make_private(&self.run)?;
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(&self.common_layer)?;
+        fs::write(self.common_layer.join(MARK), "")
+    }
+
+    /// The layer every container has above its image's: a mark by which programs know that they
+    /// run in a container.
+    pub(crate) fn common_layer(&self) -> &Path {
+        &self.common_layer
     }
 
     /// The directory of one container.

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use shoal_model::Timestamp;
 use shoal_runtime::bundle::ExitRecord;
 
-use crate::domain::ContainerStatus;
+use crate::domain::{ContainerStatus, HealthStatus};
 
 /// A place in a container's life.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,7 +221,7 @@ pub(crate) struct RunState {
     /// Why it is not gone although it should be.
     #[serde(skip)]
     pub(crate) removal_error: Option<String>,
-    /// What its health check says; `None` without one or while it does not run.
+    /// What its health check says; `None` without one. What does not run is unhealthy.
     #[serde(skip)]
     pub(crate) health: Option<Box<crate::domain::HealthView>>,
 }
@@ -273,7 +273,10 @@ impl RunState {
     pub(crate) fn clear_process(&mut self) {
         self.pid = 0;
         self.sandbox = None;
-        self.health = None;
+        // The last probes say why it ended.
+        if let Some(health) = &mut self.health {
+            health.status = HealthStatus::Unhealthy;
+        }
     }
 }
 

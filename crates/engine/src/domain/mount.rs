@@ -286,6 +286,8 @@ impl BindOptions {
                 "nocopy" => read.copy_up = false,
                 // Labels for SELinux hosts; there is nothing to relabel elsewhere, as in Docker.
                 "z" | "Z" => {}
+                // Hints for file shares of macOS, without meaning here, as in Docker.
+                "consistent" | "cached" | "delegated" => {}
                 other => match Propagation::parse(other) {
                     Some(propagation) => read.propagation = Some(propagation),
                     None => return Err(MountError::Mode(text.into())),

@@ -42,6 +42,12 @@ pub(super) fn check_ready(container: &Container) -> Result<(), ExecError> {
             container.id
         )));
     }
+    if phase == Phase::Restarting {
+        return Err(ExecError::Conflict(format!(
+            "Container {} is restarting, wait until the container is running",
+            container.id
+        )));
+    }
     if !phase.has_process() {
         return Err(not_running(&container.id).into());
     }

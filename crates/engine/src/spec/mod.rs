@@ -62,6 +62,8 @@ pub(crate) struct Facts {
     pub(crate) seccomp: Option<PathBuf>,
     /// The container's log file.
     pub(crate) log: PathBuf,
+    /// A layer above those of the image.
+    pub(crate) common_layer: PathBuf,
     /// Open files of a container that has no limit of its own; `None` is the daemon's limit.
     pub(crate) open_files: Option<OpenFiles>,
 }
@@ -219,7 +221,7 @@ fn shim_config(record: &Record, facts: &Facts) -> ShimConfig {
     ShimConfig {
         id: record.id.to_string(),
         root: RootFs::Overlay {
-            lower: record.rootfs.lower.clone(),
+            lower: [&facts.common_layer].into_iter().chain(&record.rootfs.lower).cloned().collect(),
             upper: record.rootfs.upper.clone(),
             work: record.rootfs.work.clone(),
         },

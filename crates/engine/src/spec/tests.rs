@@ -38,6 +38,7 @@ fn facts() -> Facts {
         }),
         seccomp: Some("/run/seccomp/1.bpf".into()),
         log: "/kept/log".into(),
+        common_layer: "/kept/common".into(),
         ..Facts::default()
     }
 }

@@ -338,6 +338,12 @@ fn health_is_asked_and_told() {
         assert_eq!(health().log[0].output, "asked\n");
         daemon.exec(id.as_str(), &["touch", "/tmp/ill"]).await;
         eventually("unhealthy", async || health().status == HealthStatus::Unhealthy).await;
+        daemon.exec(id.as_str(), &["busybox", "rm", "/tmp/ill"]).await;
+        eventually("healthy again", async || health().status == HealthStatus::Healthy).await;
+        // What does not run is not healthy; its last probes are still told.
+        daemon.containers().stop(id.as_str(), StopOptions::default()).await.unwrap();
+        assert_eq!(health().status, HealthStatus::Unhealthy);
+        assert!(!health().log.is_empty());
         daemon.remove(id.as_str()).await;
         daemon.close().await;
     });

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
 use shoal_engine::domain::{
-    CreateContainer, EndpointOptions, NetworkMode, Port, PortBinding, Protocol,
+    CreateContainer, EndpointOptions, NetworkMode, Port, PortBinding, Protocol, WaitCondition,
 };
 use shoal_model::{Classify, Kind, NetworkId, Timestamp};
 
@@ -193,6 +193,35 @@ fn a_container_in_anothers_network_has_its_names() {
         assert!(output.ends_with("\tdonor-host\n"), "{output}");
         daemon.remove("middle").await;
         daemon.remove("donor").await;
+        daemon.close().await;
+    });
+}
+
+#[test]
+fn a_network_that_would_keep_a_container_from_starting_is_refused() {
+    on_node(async |bed| {
+        let daemon = bed.open().await;
+        let containers = daemon.containers();
+        let mut request = shell("test -e /.dockerenv");
+        request.name = Some("crab".into());
+        request.host.network_mode = NetworkMode::Bridge;
+        containers.create(request).await.unwrap();
+        let refused = async |network: &str, options: EndpointOptions| {
+            containers.connect("crab", network, options).await.unwrap_err().to_string()
+        };
+        assert!(refused("none", EndpointOptions::default()).await.contains("private (none) mode"));
+        let sea = shoal_network::CreateNetwork { name: "sea".into(), ..Default::default() };
+        let id = NetworkId::from_bytes([5; 32]);
+        daemon.networks.create(sea, id, Timestamp::EPOCH).await.unwrap();
+        let ipv4_address = Some(Ipv4Addr::new(10, 9, 9, 9));
+        let address = EndpointOptions { ipv4_address, ..EndpointOptions::default() };
+        assert!(refused("sea", address).await.contains("user configured subnets"));
+        // It starts, and knows that it is a container.
+        containers.start("crab").await.unwrap();
+        let ended = containers.wait("crab", WaitCondition::NotRunning).unwrap().done().await;
+        assert_eq!(ended.exit_code, 0);
+        daemon.remove("crab").await;
+        daemon.networks.remove("sea").await.unwrap();
         daemon.close().await;
     });
 }

@@ -166,11 +166,16 @@ pub fn hosts(
     text
 }
 
-/// The line of a container's /etc/hosts with its own names, line end included.
+/// The line of a container's /etc/hosts with its own names, line end included: the whole one, and
+/// what is before its first dot.
 pub fn own_line(hostname: &str, domainname: &str, address: Ipv4Addr) -> String {
-    match domainname {
-        "" => format!("{address}\t{hostname}\n"),
-        domain => format!("{address}\t{hostname}.{domain} {hostname}\n"),
+    let whole = match domainname {
+        "" => hostname.to_owned(),
+        domain => format!("{hostname}.{domain}"),
+    };
+    match whole.split_once('.') {
+        Some((short, _)) if !short.is_empty() => format!("{address}\t{whole} {short}\n"),
+        _ => format!("{address}\t{whole}\n"),
     }
 }
 
@@ -239,5 +244,13 @@ mod tests {
         );
         let tail: Vec<_> = text.lines().skip(6).collect();
         assert_eq!(tail, ["10.9.9.9\tdb", "172.17.0.1\tup", "172.18.0.2\tweb.example.org web"]);
+    }
+
+    #[test]
+    fn the_short_name_is_what_is_before_the_first_dot() {
+        let line = |hostname, domainname| own_line(hostname, domainname, [10, 0, 0, 2].into());
+        assert_eq!(line("web", ""), "10.0.0.2\tweb\n");
+        assert_eq!(line("a.b.c", ""), "10.0.0.2\ta.b.c a\n");
+        assert_eq!(line("a.b", "c"), "10.0.0.2\ta.b.c a\n");
     }
 }

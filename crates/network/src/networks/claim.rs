@@ -89,7 +89,8 @@ pub(super) fn dns_names(asker: Asker<'_>, aliases: &[String]) -> Vec<String> {
     names
 }
 
-fn check(live: &Live, request: &EndpointRequest) -> Result<()> {
+/// Whether the network takes what is asked of it.
+pub(super) fn check(live: &Live, request: &EndpointRequest) -> Result<()> {
     let network = &live.network;
     let invalid = |text: &str| Err(NetworkError::Invalid(text.into()));
     if network.driver != Driver::Bridge {

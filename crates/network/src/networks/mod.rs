@@ -215,6 +215,14 @@ impl Networks {
         .await
     }
 
+    /// Whether a container that does not run could be in all of these.
+    ///
+    /// # Errors
+    /// As [`Networks::sandbox`], except that no address is taken.
+    pub fn check(&self, endpoints: &[EndpointRequest]) -> Result<()> {
+        sandbox::check(&self.lock(), endpoints)
+    }
+
     /// Gives a running container a place in one more network, in the books only: the caller
     /// stores its state before [`Networks::join`], so that whoever comes after a crash knows
     /// whose the address is. [`Networks::disconnect`] takes it back.

@@ -107,6 +107,12 @@ fn check_company(state: &State, endpoints: &[EndpointRequest]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what no sandbox could be, whatever addresses are free.
+pub(super) fn check(state: &State, endpoints: &[EndpointRequest]) -> Result<()> {
+    check_company(state, endpoints)?;
+    endpoints.iter().try_for_each(|one| claim::check(state.resolve(&one.network)?, one))
+}
+
 /// What Docker says to those who want more than `host` or `none`.
 pub(super) fn alone(driver: Driver) -> NetworkError {
     let text = match driver {

@@ -275,9 +275,9 @@ fn failed(error: ContainerError) -> ExecutorError {
     }
 }
 
-/// What a container's health check says.
+/// What the health check of a container says while it runs; one that has ended is told by its exit.
 fn health(state: &ContainerState) -> Option<HealthStatus> {
-    state.health.as_ref().map(|health| health.status)
+    state.health.as_ref().filter(|_| state.is_running()).map(|view| view.status)
 }
 
 fn ended(state: &ContainerState) -> String {

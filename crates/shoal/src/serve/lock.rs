@@ -24,7 +24,16 @@ const ROOT: Place = Place {
     lock: "shoal.lock",
     mode: 0o710,
     // The last one is the file system's, when it has a disk of its own.
-    kept: &["image", "network", "containers", "volumes", "swarm", "tmp", "lost+found"],
+    kept: &[
+        "image",
+        "network",
+        "containers",
+        "common-layer",
+        "volumes",
+        "swarm",
+        "tmp",
+        "lost+found",
+    ],
 };
 
 /// Where sockets and bundles are.

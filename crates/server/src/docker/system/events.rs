@@ -26,6 +26,8 @@ pub(super) async fn events(State(front): App, query: Query) -> Result<Response> 
     let (since, until) = (time("since")?, time("until")?);
     let filters = query.filters()?;
     let filter = read_filter(&filters)?;
+    // Whoever names an end wants to see what is remembered from before it.
+    let since = since.or(until.map(|_| Timestamp::EPOCH));
     let listener = front.engine.events().subscribe(since);
     let end = until.map(|until| tokio::time::Instant::now() + until.since(now));
     let state = (listener, filter, filters, front.stop.clone());
