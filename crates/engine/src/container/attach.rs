@@ -1,8 +1,8 @@
 //! Connects clients to containers' processes.
 
-use shoal_model::Classify as _;
 use std::sync::Arc;
 
+use shoal_model::Classify as _;
 use shoal_runtime::protocol::{Operation, WindowSize};
 use tokio::sync::{mpsc, oneshot};
 

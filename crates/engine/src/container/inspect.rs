@@ -144,7 +144,9 @@ pub(super) fn ports(
     let exposed = record.config.exposed_ports.iter();
     let mut ports: BTreeMap<Port, Vec<BoundPort>> =
         exposed.map(|port| (*port, Vec::new())).collect();
-    for bound in &sandbox.ports {
+    // Its ports are still its own without a network to reach it by, but nobody gets through.
+    let reached = sandbox.publisher().is_some();
+    for bound in sandbox.ports.iter().filter(|_| reached) {
         let protocol = match bound.protocol {
             shoal_network::Protocol::Tcp => Protocol::Tcp,
             shoal_network::Protocol::Udp => Protocol::Udp,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{ContainerConfig, HostConfig, Mount, MountError, MountKind};
+use crate::domain::{ContainerConfig, HostConfig, Mount, MountError, MountKind, Propagation};
 
 /// A mount that was decided on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,10 @@ fn check_kind(mount: &Mount) -> Result<(), MountError> {
             kind: "bind",
             why: format!("invalid mount path: '{source}' mount path must be absolute"),
         }),
+        MountKind::Bind {
+            propagation: word @ (Propagation::Rshared | Propagation::Shared),
+            ..
+        } => Err(MountError::Unsupported(format!("bind-propagation={}", word.as_str()))),
         _ => Ok(()),
     }
 }
@@ -96,6 +100,13 @@ mod tests {
         let host = HostConfig { binds: vec!["/data".into()], ..HostConfig::default() };
         let planned = plan(&ContainerConfig::default(), &host).unwrap();
         assert_eq!(planned[0].mount, Mount::anonymous("/data").unwrap());
+    }
+
+    #[test]
+    fn what_no_start_could_do_is_refused() {
+        let host = HostConfig { binds: vec!["/a:/b:rshared".into()], ..HostConfig::default() };
+        let error = plan(&ContainerConfig::default(), &host).unwrap_err();
+        assert_eq!(error.to_string(), "mount option bind-propagation=rshared is not supported yet");
     }
 
     #[test]

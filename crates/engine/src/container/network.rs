@@ -1,9 +1,9 @@
 //! Joins containers to networks, and takes them out.
 
-use shoal_model::Classify as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use shoal_model::Classify as _;
 use shoal_network::{EndpointRequest, EndpointState, SandboxState};
 
 use super::container::Container;

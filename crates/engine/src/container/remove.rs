@@ -1,6 +1,5 @@
 //! Removes containers.
 
-use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use super::Containers;
@@ -10,6 +9,7 @@ use crate::domain::{MountKind, RemoveOptions};
 use crate::error::ContainerError;
 use crate::files::remove_tree;
 use crate::node::blocking;
+use shoal_model::Classify as _;
 
 impl Containers {
     /// Removes a container and all it has.

@@ -1,12 +1,12 @@
 //! Starts containers.
 
-use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use super::Containers;
 use super::container::Container;
 use super::run::Starter;
 use crate::error::ContainerError;
+use shoal_model::Classify as _;
 
 impl Containers {
     /// Starts a container that does not run.

@@ -1,6 +1,5 @@
 //! Removes volumes nobody uses.
 
-use shoal_model::Classify as _;
 use std::collections::BTreeSet;
 
 use super::Volumes;
@@ -8,6 +7,7 @@ use crate::container::{has_label, tree_bytes};
 use crate::domain::{PruneFilter, Pruned, VolumeFilter};
 use crate::error::VolumeError;
 use crate::node::blocking;
+use shoal_model::Classify as _;
 
 impl Volumes {
     /// Removes the volumes no container uses: anonymous ones, with `all` the named, too.

@@ -5,9 +5,9 @@
 //! few processes. Ports are changed as elements; when that fails (someone
 //! flushed our table), the whole table is put back.
 
-use shoal_model::Classify as _;
 use std::{collections::BTreeSet, path::PathBuf, process::Stdio, time::Duration};
 
+use shoal_model::Classify as _;
 use tokio::{
     io::AsyncWriteExt,
     process::Command,

@@ -1,13 +1,13 @@
 //! Doing what the plans say. Everything here blocks and belongs on a blocking
 //! thread of the node's network namespace.
 
-use shoal_model::Classify as _;
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Mutex, MutexGuard},
 };
 
+use shoal_model::Classify as _;
 use shoal_sys::netns;
 
 use crate::{

@@ -1,11 +1,11 @@
 //! Removing a network: the kernel first, the file last, so that a crash in
 //! between leaves a network that can be removed again.
 
-use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use super::{Networks, state::State};
 use crate::{NetworkError, Result, firewall::apply::Wanted, spec::Network};
+use shoal_model::Classify as _;
 
 pub(super) async fn remove(networks: &Arc<Networks>, name_or_id: &str) -> Result<Arc<Network>> {
     let _turn = networks.changing.lock().await;

@@ -153,7 +153,7 @@ impl SandboxState {
     }
 
     /// The endpoint that carries published ports: the first with a way out.
-    pub(crate) fn publisher(&self) -> Option<&EndpointState> {
+    pub fn publisher(&self) -> Option<&EndpointState> {
         self.endpoints.iter().find(|e| e.gateway.is_some())
     }
 

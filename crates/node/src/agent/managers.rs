@@ -1,10 +1,10 @@
 //! The managers a worker knows, kept on disk so that a restart finds them again.
 
-use shoal_model::Classify as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use shoal_cluster::Rng;
+use shoal_model::Classify as _;
 
 use crate::api::ManagerPeer;
 use crate::error::NodeError;

@@ -19,11 +19,11 @@ mod runner;
 mod session;
 mod worker;
 
-use shoal_model::Classify as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use shoal_cluster::agent::Executor;
+use shoal_model::Classify as _;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 

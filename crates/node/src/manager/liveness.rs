@@ -1,9 +1,9 @@
 //! Notices nodes that fell silent.
 
-use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use shoal_cluster::Batch;
+use shoal_model::Classify as _;
 
 use super::Lead;
 use crate::raft::Consensus;

@@ -2,9 +2,9 @@
 //! manager's certificate has expired, or it could not be taken up when the daemon started.
 //! Whatever was in the way may be gone by now.
 
-use shoal_model::Classify as _;
 use std::time::Duration;
 
+use shoal_model::Classify as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{Node, Place};

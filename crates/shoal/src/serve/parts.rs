@@ -1,11 +1,11 @@
 //! The parts of the daemon: opened in their order, closed in the other.
 
-use shoal_model::Classify as _;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use shoal_engine::{Engine, EngineConfig, OpenFiles};
 use shoal_image::{Store, StoreConfig};
+use shoal_model::Classify as _;
 use shoal_network::Networks;
 use shoal_node::{Node, NodeConfig};
 use shoal_runtime::launch::ShimBinary;
