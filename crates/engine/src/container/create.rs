@@ -47,7 +47,7 @@ impl Containers {
             None => request.config,
         };
         let warnings = check::check(&config, &request.host, self.node.machine())?;
-        request.host.say_defaults();
+        request.host.say_defaults(self.node.cgroups.is_v2());
         // Whether the networks and neighbours are there is asked at every start, as dockerd does:
         // a client takes "not found" at create for a missing image.
         for (network, options) in &request.networks {

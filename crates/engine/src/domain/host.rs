@@ -143,9 +143,14 @@ const READONLY_PATHS: [&str; 5] =
 
 impl HostConfig {
     /// Says what follows from what was asked for, as Docker does when a container is made: its
-    /// swap, and the paths that are hidden from it or kept from its pen.
-    pub(crate) fn say_defaults(&mut self) {
+    /// swap, its view of control groups (its own on version 2), and the paths that are hidden from
+    /// it or kept from its pen.
+    pub(crate) fn say_defaults(&mut self, cgroup_v2: bool) {
         self.resources.say_swap();
+        self.cgroupns_mode = match self.cgroupns_mode.is_private(cgroup_v2) {
+            true => CgroupnsMode::Private,
+            false => CgroupnsMode::Host,
+        };
         if self.privileged {
             return;
         }

@@ -204,6 +204,18 @@ pub enum CgroupnsMode {
     Host,
 }
 
+impl CgroupnsMode {
+    /// Whether that means its own, on a node with this version of cgroups. On version 2 it does
+    /// for a privileged container, too: it manages groups.
+    pub(crate) fn is_private(self, cgroup_v2: bool) -> bool {
+        match self {
+            Self::Default => cgroup_v2,
+            Self::Private => true,
+            Self::Host => false,
+        }
+    }
+}
+
 impl FromStr for CgroupnsMode {
     type Err = ModeError;
     fn from_str(text: &str) -> Result<Self, ModeError> {

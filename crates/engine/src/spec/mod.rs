@@ -20,7 +20,7 @@ use shoal_runtime::bundle::{Lenient, LogConfig, RootFs, ShimConfig};
 
 use crate::config::OpenFiles;
 use crate::container::record::Record;
-use crate::domain::{CgroupnsMode, IpcMode, LogDriver, PidMode, UtsMode};
+use crate::domain::{IpcMode, LogDriver, PidMode, UtsMode};
 
 pub(crate) use capabilities::{CapabilityError, effective as effective_capabilities};
 pub(crate) use process::{environment, set_variable};
@@ -178,13 +178,7 @@ fn namespaces(record: &Record, facts: &Facts) -> Vec<LinuxNamespace> {
     if host.ipc_mode != IpcMode::Host {
         found.push(namespace(T::Ipc, None));
     }
-    let own_cgroups = match host.cgroupns_mode {
-        // On version 2 an own one for a privileged container, too: it manages groups.
-        CgroupnsMode::Default => facts.cgroup_v2,
-        CgroupnsMode::Private => true,
-        CgroupnsMode::Host => false,
-    };
-    if own_cgroups {
+    if host.cgroupns_mode.is_private(facts.cgroup_v2) {
         found.push(namespace(T::Cgroup, None));
     }
     found

@@ -6,8 +6,8 @@ use super::*;
 use crate::container::container::tests::record as plain_record;
 use crate::container::record::Rootfs;
 use crate::domain::{
-    ContainerConfig, HostConfig, Mount, MountKind, MountPoint, NetworkMode, Propagation, Resources,
-    TmpfsOptions, Ulimit,
+    CgroupnsMode, ContainerConfig, HostConfig, Mount, MountKind, MountPoint, NetworkMode,
+    Propagation, Resources, TmpfsOptions, Ulimit,
 };
 
 fn record() -> Record {
@@ -24,7 +24,7 @@ fn record() -> Record {
         upper: "/kept/upper".into(),
         work: "/kept/work".into(),
     };
-    record.host.say_defaults();
+    record.host.say_defaults(false);
     record
 }
 
@@ -92,7 +92,7 @@ fn changed_by(change: impl FnOnce(&mut Record, &mut Facts)) -> String {
     let (mut record, mut facts) = (record(), facts());
     let before = text(&record, &facts);
     change(&mut record, &mut facts);
-    record.host.say_defaults();
+    record.host.say_defaults(false);
     difference(&before, &text(&record, &facts))
 }
 
