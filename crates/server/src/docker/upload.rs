@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::runtime::Handle;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,8 @@ type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 pub(crate) struct Upload {
     reader: Option<SyncIoBridge<StreamReader<Pieces, Bytes>>>,
     tasks: TaskTracker,
+    /// Whoever reads may be a thread that knows no runtime.
+    runtime: Handle,
 }
 
 impl Upload {
@@ -28,7 +31,7 @@ impl Upload {
     pub(crate) fn new(body: Body, tasks: &TaskTracker) -> Self {
         let pieces: Pieces = Box::pin(body.into_data_stream().map_err(io::Error::other));
         let reader = SyncIoBridge::new(StreamReader::new(pieces));
-        Self { reader: Some(reader), tasks: tasks.clone() }
+        Self { reader: Some(reader), tasks: tasks.clone(), runtime: Handle::current() }
     }
 }
 
@@ -47,11 +50,12 @@ impl Drop for Upload {
     fn drop(&mut self) {
         let Some(reader) = self.reader.take() else { return };
         let mut rest = reader.into_inner().into_inner();
-        self.tasks.spawn(async move {
+        let draining = async move {
             let reading = async { while let Some(Ok(_)) = rest.next().await {} };
             // A client that is slower than that learns it the hard way.
             let _ = tokio::time::timeout(DRAIN, reading).await;
-        });
+        };
+        self.tasks.spawn_on(draining, &self.runtime);
     }
 }
 
@@ -70,11 +74,13 @@ mod tests {
         let tasks = TaskTracker::new();
         let mut upload = Upload::new(Body::from_stream(pieces), &tasks);
         sender.send(Ok(Bytes::from_static(b"first"))).await.expect("room");
-        let reading = tokio::task::spawn_blocking(move || {
+        // As layers are decoded: on a thread that is not the runtime's.
+        let reading = std::thread::spawn(move || {
             let mut buffer = [0; 5];
             upload.read_exact(&mut buffer).map(|()| buffer)
         });
-        assert_eq!(&reading.await.expect("a thread").expect("bytes"), b"first");
+        let read = tokio::task::spawn_blocking(|| reading.join().expect("no panic"));
+        assert_eq!(&read.await.expect("a thread").expect("bytes"), b"first");
         for _ in 0..10 {
             sender.send(Ok(Bytes::from_static(b"more"))).await.expect("somebody reads");
         }
