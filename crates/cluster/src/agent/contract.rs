@@ -42,6 +42,8 @@ pub async fn run<E: Executor>(executor: &E, mut make: impl FnMut(Program) -> Wor
     what_never_was_can_be_stopped_and_removed(executor, make(Program::RunsUntilStopped)).await;
     a_missing_image_is_fatal(executor, make(Program::MissingImage)).await;
     logs_are_read(executor, make(Program::WritesLines)).await;
+    a_follower_waits_for_the_start(executor, make(Program::WritesLines)).await;
+    a_follower_of_what_never_starts_ends_with_it(executor, make(Program::WritesLines)).await;
 }
 
 async fn describes_itself<E: Executor>(executor: &E) {
@@ -178,6 +180,32 @@ async fn logs_are_read<E: Executor>(executor: &E, work: Work) {
     executor.logs(id, &all, &mut Lines::default()).await.expect_err("no such task");
 }
 
+/// A task that replaces another is made long before it is started.
+async fn a_follower_waits_for_the_start<E: Executor>(executor: &E, work: Work) {
+    let id = &work.task.id;
+    prepare(executor, &work).await;
+    let follow = LogOptions { follow: true, tail: LogTail::Last(0), ..LogOptions::default() };
+    let running = async {
+        executor.start(&work).await.expect("start");
+        executor.wait(id).await.expect("wait");
+    };
+    let (mut lines, ()) = both(read(executor, id, &follow, usize::MAX), running).await;
+    lines.sort();
+    assert_eq!(lines, ["four", "one", "three", "two"], "every line is new");
+    executor.remove(id).await.expect("remove");
+}
+
+async fn a_follower_of_what_never_starts_ends_with_it<E: Executor>(executor: &E, work: Work) {
+    let id = &work.task.id;
+    prepare(executor, &work).await;
+    let follow = LogOptions { follow: true, ..LogOptions::default() };
+    let mut lines = Lines::default();
+    let removing = async { executor.remove(id).await.expect("remove") };
+    // That the task is gone may be said as an error.
+    let _ = both(executor.logs(id, &follow, &mut lines), removing).await;
+    assert_eq!(lines.lines, []);
+}
+
 async fn prepare<E: Executor>(executor: &E, work: &Work) {
     executor.fetch(work).await;
     executor.prepare(work).await.expect("prepare");
@@ -224,6 +252,32 @@ impl LogSink for Lines {
         self.lines.push(line);
         Ok(())
     }
+}
+
+/// Runs two futures side by side, to the end of both.
+async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut first, mut second) = (None, None);
+    std::future::poll_fn(|context| {
+        if first.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(context)
+        {
+            first = Some(output);
+        }
+        if second.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(context)
+        {
+            second = Some(output);
+        }
+        match (first.take(), second.take()) {
+            (Some(a), Some(b)) => Poll::Ready((a, b)),
+            (a, b) => {
+                (first, second) = (a, b);
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// Polls a future once and drops it.

@@ -64,8 +64,10 @@ pub trait Executor: Send + Sync + 'static {
     fn known_tasks(&self) -> impl Future<Output = Result<Vec<TaskId>, ExecutorError>> + Send;
 
     /// Hands the task's output to the sink, oldest line first; returns when
-    /// there is no more (with `follow`: when the container has ended) or the
-    /// sink is closed.
+    /// there is no more or the sink is closed. With `follow` it waits for the
+    /// start of a container that was only made, as Docker's executor does, and
+    /// returns when it has ended, could not be started or was removed; every
+    /// line of one it waited for is new, whatever `tail` says.
     fn logs(
         &self,
         task: &TaskId,

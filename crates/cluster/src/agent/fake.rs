@@ -73,6 +73,10 @@ impl FakeExecutor {
         running.map(|(id, _)| id.clone()).collect()
     }
 
+    fn waits_for_start(&self, task: &TaskId) -> bool {
+        self.state().containers.get(task).is_some_and(|container| container.phase == Phase::Made)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // The table is whole between any two statements.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -219,6 +223,12 @@ impl Executor for FakeExecutor {
         sink: &mut (impl LogSink + Send),
     ) -> Result<(), ExecutorError> {
         let LogOptions { stdout, stderr, follow, tail, since: _ } = options;
+        let mut tail = *tail;
+        if *follow && self.waits_for_start(task) {
+            // A container that was removed meanwhile has ended, too.
+            let _ = self.wait(task).await;
+            tail = LogTail::All;
+        }
         let output = self.state().containers.get(task).map(FakeContainer::output);
         let Some(mut lines) = output else {
             return Err(ExecutorError::Fatal(format!("No such container: {task}")));
@@ -228,7 +238,7 @@ impl Executor for FakeExecutor {
             LogStream::Stderr => *stderr,
         });
         if let LogTail::Last(count) = tail {
-            let surplus = lines.len().saturating_sub(usize::try_from(*count).unwrap_or(usize::MAX));
+            let surplus = lines.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
             lines.drain(..surplus);
         }
         for line in lines {
@@ -237,7 +247,6 @@ impl Executor for FakeExecutor {
             }
         }
         if *follow {
-            // A container that was removed meanwhile has ended, too.
             let _ = self.wait(task).await;
         }
         Ok(())

@@ -151,7 +151,10 @@ impl<E: Executor> Answer<E> {
                 }
                 let sink = Sink { lines: lines.clone(), context: self.context(task) };
                 let holding = Arc::clone(&self.holding);
-                readers.spawn(read_one(holding, task.id.clone(), options.clone(), sink));
+                // Of a task that has ended nothing more comes, also if it never began.
+                let follow = options.follow && !self.ended(task);
+                let options = LogOptions { follow, ..options.clone() };
+                readers.spawn(read_one(holding, task.id.clone(), options, sink));
             }
             if !self.goes_on(&tasks, &seen) {
                 break;
@@ -180,10 +183,11 @@ impl<E: Executor> Answer<E> {
             || self.selector.node_ids.contains(&self.node_id)
     }
 
-    /// Whether the task has come so far that there is something to read.
+    /// Whether there is, or soon will be, something to read. A task that takes the place of
+    /// another is ready long before it is started, and may never be.
     fn has_log(&self, task: &Task) -> bool {
         let state = self.holding.status(&task.id).map(|status| status.state);
-        state.is_some_and(|state| state >= TaskState::Ready)
+        state.is_some_and(|state| state >= TaskState::Starting)
     }
 
     fn ended(&self, task: &Task) -> bool {

@@ -35,17 +35,38 @@ async fn tail(
     Ok(Some(last.front().map_or(0, |first| count - first)))
 }
 
-/// Sends a container's lines until there are no more or nobody listens.
+/// Waits for the start of a container that was only made; gives whether there was anything to
+/// wait for. The engine, like Docker, follows only what runs.
+async fn wait_started(
+    containers: &Containers,
+    id: &ContainerId,
+) -> Result<bool, ExecutorError> {
+    let mut watch = containers.watch(id.as_str()).map_err(super::failed)?;
+    let mut waited = false;
+    // A start that failed is no start, and nothing comes of it.
+    watch
+        .until(|state| {
+            let begun = state.started_at.is_some() || !state.error.is_empty();
+            waited |= !begun;
+            begun
+        })
+        .await;
+    Ok(waited)
+}
+
+/// Sends a container's lines until there are no more or nobody listens; a follower waits for
+/// the start first.
 pub(super) async fn send(
     containers: &Containers,
     id: &ContainerId,
     options: &LogOptions,
     sink: &mut (impl LogSink + Send),
 ) -> Result<(), ExecutorError> {
+    let all_is_new = options.follow && wait_started(containers, id).await?;
     let wanted = EngineOptions {
         streams: LogStreams { stdout: options.stdout, stderr: options.stderr },
         follow: options.follow,
-        tail: tail(containers, id, options).await?,
+        tail: if all_is_new { None } else { tail(containers, id, options).await? },
         since: options.since,
         until: None,
     };
