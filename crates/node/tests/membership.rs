@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +102,28 @@ async fn a_removed_node_stays_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_manager_is_away_says_which_and_why() {
+    let manager = TestNode::manager().await;
+    let worker = TestNode::worker("worker", &manager).await;
+    let addr = manager.node.info().await.remote_managers[0].addr.clone();
+    manager.node.shutdown().await;
+    let mut seen = BTreeSet::new();
+    eventually("nobody listens there", async || {
+        let error = worker.node.info().await.error;
+        let done = error == format!("could not reach a manager at {addr}: connection refused");
+        seen.insert(error);
+        done
+    })
+    .await;
+    for why in seen {
+        // Before it goes, the manager may say so itself.
+        let said = why.starts_with("rpc error: code = Aborted desc = ");
+        assert!(why.is_empty() || said || why.contains(&addr), "{why}");
+    }
+    worker.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_right_token_lets_in() {
     let manager = TestNode::manager().await;
     let other = TestNode::manager().await;
@@ -174,7 +197,10 @@ async fn a_foreign_certificate_is_refused() {
     let worker = worker.restart().await;
     eventually("the manager is not trusted", async || {
         let info = worker.node.info().await;
-        info.state == LocalNodeState::Pending && info.error.contains("certificate")
+        let why = format!(
+            "could not reach a manager at {our_addr}: its certificate is of another cluster"
+        );
+        info.state == LocalNodeState::Pending && info.error == why
     })
     .await;
     assert_eq!(ours.control().view().await.unwrap().nodes().len(), 1);
@@ -340,7 +366,7 @@ async fn a_manager_whose_certificate_expires_while_it_runs_gets_the_next() {
         async move { node.mend(stop).await }
     });
     let file = manager.dir.path().join("swarm/certificates/swarm-node.crt");
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     // The first and its renewal, the one it gave itself and the renewal of that.
     eventually("certificates of its own", async || {
         seen.insert(std::fs::read(&file).unwrap_or_default());

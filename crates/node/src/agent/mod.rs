@@ -17,6 +17,7 @@ mod renewal;
 mod reporter;
 mod runner;
 mod session;
+mod unreachable;
 mod worker;
 
 use std::path::PathBuf;

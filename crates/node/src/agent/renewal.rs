@@ -11,6 +11,7 @@ use shoal_model::swarm::{Availability, NodeRole};
 use tonic::transport::Channel;
 
 use super::Agent;
+use super::unreachable::failed;
 use crate::clock::Clock;
 use crate::config::Timers;
 use crate::error::NodeError;
@@ -110,31 +111,13 @@ async fn in_time<T>(
     limit: Duration,
     call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 ) -> Result<T, NodeError> {
-    let unreachable = |why: String| NodeError::Unreachable { addrs: addr.to_owned(), why };
     match tokio::time::timeout(limit, call).await {
-        Err(_) => Err(unreachable(format!("no answer within {} s", limit.as_secs()))),
+        Err(_) => {
+            let why = format!("no answer within {} s", limit.as_secs());
+            Err(NodeError::Unreachable { addrs: addr.to_owned(), why })
+        }
         Ok(Ok(answer)) => Ok(answer.into_inner()),
-        Ok(Err(status)) if is_transport(&status) => Err(unreachable(causes(&status))),
-        Ok(Err(status)) => Err(NodeError::refused(&status)),
-    }
-}
-
-/// Whether the call never reached a gRPC server.
-fn is_transport(status: &tonic::Status) -> bool {
-    let failed = std::error::Error::source(status)
-        .is_some_and(|source| source.downcast_ref::<tonic::transport::Error>().is_some());
-    failed || matches!(status.code(), tonic::Code::Unavailable)
-}
-
-/// The innermost reason, which says what a person can act on.
-pub(super) fn causes(status: &tonic::Status) -> String {
-    let mut cause: &dyn std::error::Error = status;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    match cause.downcast_ref::<tonic::Status>() {
-        Some(status) => status.message().to_owned(),
-        None => cause.to_string(),
+        Ok(Err(status)) => Err(failed(addr, &status)),
     }
 }
 

@@ -18,7 +18,8 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use super::publisher::Publisher;
-use super::renewal::{causes, expired};
+use super::renewal::expired;
+use super::unreachable::failed;
 use super::worker::{Incoming, Worker};
 use super::{Agent, Contact};
 use crate::api::ManagerPeer;
@@ -35,8 +36,10 @@ const FALLBACK_PERIOD: Duration = Duration::from_secs(5);
 
 /// Why a session ended.
 enum Ended {
-    /// The manager or the road to it.
+    /// A call to the manager, or the road to it.
     Peer(Status),
+    /// The manager's silence, or what it ended.
+    Manager(&'static str),
     /// Something here.
     Here(String),
 }
@@ -48,9 +51,11 @@ impl From<Status> for Ended {
 }
 
 impl Ended {
-    fn text(&self) -> String {
+    /// For `docker info`; names the manager that was talked to.
+    fn text(&self, addr: &str) -> String {
         match self {
-            Self::Peer(status) => causes(status),
+            Self::Peer(status) => failed(addr, status).to_string(),
+            Self::Manager(text) => format!("manager {addr}: {text}"),
             Self::Here(text) => text.clone(),
         }
     }
@@ -63,11 +68,10 @@ pub(super) async fn keep_open<E: Executor>(agent: &Agent, worker: &Arc<Worker<E>
     let mut reached_before = false;
     loop {
         let mut connected = false;
-        let ended = tokio::select! {
+        let why = tokio::select! {
             () = agent.stop.cancelled() => return,
-            ended = session(agent, worker, &mut rng, &mut connected) => ended,
+            why = session(agent, worker, &mut rng, &mut connected) => why,
         };
-        let why = ended.text();
         tracing::debug!(why, "session ended");
         reached_before |= connected;
         agent.contact.send_replace(Contact::Lost { why, reached_before });
@@ -84,22 +88,22 @@ pub(super) async fn keep_open<E: Executor>(agent: &Agent, worker: &Arc<Worker<E>
     }
 }
 
-/// One session, from its first call to whatever ends it.
+/// One session, from its first call to whatever ends it; gives why it ended.
 async fn session<E: Executor>(
     agent: &Agent,
     worker: &Arc<Worker<E>>,
     rng: &mut Rng,
     connected: &mut bool,
-) -> Ended {
+) -> String {
     if let Some(why) = expired(agent) {
-        return Ended::Here(why);
+        return why;
     }
     let Some(addr) = agent.managers.pick(rng) else {
-        return Ended::Here("no manager is known".to_owned());
+        return "no manager is known".to_owned();
     };
     let stage = Stage::Member(Arc::clone(&agent.credentials));
     let channel = channel(&addr, stage, agent.timers.rpc_timeout);
-    match open(agent, worker, channel.clone()).await {
+    let ended = match open(agent, worker, channel.clone()).await {
         Err(ended) => ended,
         Ok((session, messages)) => {
             *connected = true;
@@ -107,7 +111,11 @@ async fn session<E: Executor>(
             tracing::debug!(addr, session = session.id, "session open");
             talk(agent, worker, channel, session, messages).await
         }
+    };
+    if let Ended::Peer(status) = &ended {
+        tracing::debug!(addr, ?status, "a call to the manager failed");
     }
+    ended.text(&addr)
 }
 
 struct Session {
@@ -134,8 +142,8 @@ async fn open<E: Executor>(
     };
     let opened = tokio::time::timeout(agent.timers.rpc_timeout, opening).await;
     let (messages, first) =
-        opened.map_err(|_| Ended::Here("no session within the time limit".to_owned()))??;
-    let first = first.ok_or_else(|| Ended::Here("the session ended at once".to_owned()))?;
+        opened.map_err(|_| Ended::Manager("no session within the time limit"))??;
+    let first = first.ok_or_else(|| Ended::Manager("the session ended at once"))?;
     let id = first.session_id.clone();
     listen_to(agent, first).await;
     Ok((Session { id, client }, messages))
@@ -173,7 +181,7 @@ async fn talk<E: Executor>(
         loop {
             match messages.message().await {
                 Ok(Some(message)) => listen_to(agent, message).await,
-                Ok(None) => return Ended::Here("the manager ended the session".to_owned()),
+                Ok(None) => return Ended::Manager("it ended the session"),
                 Err(status) => return Ended::Peer(status),
             }
         }
@@ -220,7 +228,7 @@ async fn beat(agent: &Agent, session: &Session) -> Ended {
         let request = wire::HeartbeatRequest { session_id: session.id.clone() };
         let beat = tokio::time::timeout(agent.timers.rpc_timeout, client.heartbeat(request)).await;
         let period = match beat {
-            Err(_) => return Ended::Here("no answer to a heartbeat".to_owned()),
+            Err(_) => return Ended::Manager("no answer to a heartbeat"),
             Ok(Err(status)) => return Ended::Peer(status),
             Ok(Ok(answer)) => answer.into_inner().period,
         };
@@ -243,7 +251,7 @@ async fn take_assignments<E: Executor>(worker: &Arc<Worker<E>>, session: &Sessio
         loop {
             let message = match messages.try_next().await {
                 Ok(Some(message)) => message,
-                Ok(None) => return Ended::Here("the manager ended the assignments".to_owned()),
+                Ok(None) => return Ended::Manager("it ended the assignments"),
                 Err(status) => return Ended::Peer(status),
             };
             if !worker.take(assignments_from_wire(message)) {
@@ -276,7 +284,7 @@ async fn tell<E: Executor>(agent: &Agent, worker: &Arc<Worker<E>>, session: &Ses
         let ended = match tokio::time::timeout(agent.timers.rpc_timeout, call).await {
             Ok(Ok(_)) => continue,
             Ok(Err(status)) => Ended::Peer(status),
-            Err(_) => Ended::Here("no answer to a report".to_owned()),
+            Err(_) => Ended::Manager("no answer to a report"),
         };
         worker.holding.reporter.put_back(news);
         return ended;
@@ -286,7 +294,7 @@ async fn tell<E: Executor>(agent: &Agent, worker: &Arc<Worker<E>>, session: &Ses
 /// Answers questions for logs. A manager that has no log broker costs only that.
 async fn publish<E: Executor>(publisher: Publisher<E>) -> Ended {
     match publisher.run().await {
-        Ok(()) => Ended::Here("the manager ended the log subscriptions".to_owned()),
+        Ok(()) => Ended::Manager("it ended the log subscriptions"),
         Err(status) if status.code() == tonic::Code::Unimplemented => std::future::pending().await,
         Err(status) => Ended::Peer(status),
     }
