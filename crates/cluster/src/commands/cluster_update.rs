@@ -21,7 +21,7 @@ pub(super) fn decide(
     let Some(cluster) = view.cluster() else {
         return Err(CommandError::not_found("cluster", DEFAULT_CLUSTER_NAME));
     };
-    check(cluster, &spec)?;
+    check(&spec, cluster.spec.ca.force_rotate)?;
     let mut cluster = Cluster::clone(cluster);
     cluster.meta.version = version;
     cluster.spec = spec;
@@ -35,7 +35,17 @@ pub(super) fn decide(
     Ok(Decision::done(vec![Change::UpdateCluster(Box::new(cluster))]))
 }
 
-fn check(cluster: &Cluster, spec: &ClusterSpec) -> Result<(), CommandError> {
+/// Refuses settings no cluster may have. A new cluster is held to what every later update is,
+/// or none would be taken.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_new_cluster(spec: &ClusterSpec) -> Result<(), CommandError> {
+    check(spec, 0)
+}
+
+/// `rotations` is how often the root certificate has been rotated.
+fn check(spec: &ClusterSpec, rotations: u64) -> Result<(), CommandError> {
     let invalid = |text: &str| Err(CommandError::Invalid(text.to_owned()));
     if spec.annotations.name != DEFAULT_CLUSTER_NAME {
         return invalid("modification of cluster name is not allowed");
@@ -53,7 +63,7 @@ fn check(cluster: &Cluster, spec: &ClusterSpec) -> Result<(), CommandError> {
     if spec.encryption.auto_lock_managers {
         return missing("locking managers (autolock) is");
     }
-    if spec.ca.force_rotate != cluster.spec.ca.force_rotate {
+    if spec.ca.force_rotate != rotations {
         return missing("rotation of the root certificate is");
     }
     Ok(())

@@ -22,6 +22,7 @@ use shoal_model::swarm::{
 };
 use shoal_model::{ConfigId, SecretId, ServiceId, SwarmNodeId, Timestamp};
 
+pub use cluster_update::check_new_cluster;
 pub use error::CommandError;
 pub use node_join::NewNode;
 

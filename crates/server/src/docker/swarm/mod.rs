@@ -5,9 +5,10 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::json;
+use shoal_cluster::commands::check_new_cluster;
 use shoal_cluster::{ApplyError, Command, CommandError, Outcome};
 use shoal_model::Classify;
-use shoal_model::swarm::Version;
+use shoal_model::swarm::{DEFAULT_CLUSTER_NAME, Version};
 use shoal_node::raft::RaftError;
 use shoal_node::{Control, InitRequest, JoinRequest, NodeError};
 
@@ -79,10 +80,15 @@ impl InitDocument {
                 return Err(ApiError::unsupported(name));
             }
         }
+        let spec = self.spec.into_domain()?;
+        if spec.annotations.name != DEFAULT_CLUSTER_NAME {
+            return Err(ApiError::invalid(r#"swarm spec must be named "default""#));
+        }
+        check_new_cluster(&spec).map_err(NodeError::from)?;
         Ok(InitRequest {
             listen_addr: self.listen_addr,
             advertise_addr: self.advertise_addr,
-            spec: self.spec.into_domain()?,
+            spec,
             availability: read_availability(&self.availability)?,
             force_new_cluster: self.force_new_cluster,
         })
@@ -185,7 +191,29 @@ async fn unlock() -> Result<Response> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::{At, Wire};
     use super::*;
+
+    #[test]
+    fn settings_no_update_would_take_make_no_swarm() {
+        let init = |spec: serde_json::Value| {
+            let document = InitDocument::read(json!({ "Spec": spec }), &At::ROOT).expect("read");
+            document.into_domain().map(|_| ()).map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(init(json!({})), Ok(()));
+        assert_eq!(
+            init(json!({ "CAConfig": { "NodeCertExpiry": 3_600_000_000_000_u64 } })),
+            Ok(())
+        );
+        let short = init(json!({ "CAConfig": { "NodeCertExpiry": 60_000_000_000_u64 } }));
+        let begin = "rpc error: code = InvalidArgument desc = ";
+        assert_eq!(short, Err(format!("{begin}minimum certificate expiry time is: 1h0m0s")));
+        let ticks = init(json!({ "Raft": { "ElectionTick": 1, "HeartbeatTick": 1 } }));
+        let why = "election tick must be greater than heartbeat tick";
+        assert_eq!(ticks, Err(format!("{begin}{why}")));
+        let named = init(json!({ "Name": "mine" }));
+        assert_eq!(named, Err(r#"swarm spec must be named "default""#.to_owned()));
+    }
 
     #[test]
     fn a_stale_version_is_told_as_docker_does() {

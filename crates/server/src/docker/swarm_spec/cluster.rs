@@ -140,8 +140,9 @@ pub(crate) fn render_cluster(cluster: &Cluster) -> Value {
     document["Spec"] = render_spec(&cluster.spec);
     document["TLSInfo"] = render_tls(&describe_root(&cluster.root_ca.certificate_pem));
     document["RootRotationInProgress"] = json!(false);
-    document["DefaultAddrPool"] = json!([]);
-    document["SubnetSize"] = json!(0);
+    // As where nobody chose them: for an empty list the CLI would show an empty line.
+    document["DefaultAddrPool"] = Value::Null;
+    document["SubnetSize"] = json!(24);
     document["DataPathPort"] = json!(4789);
     document
 }

@@ -1,6 +1,7 @@
 //! What is shown can be sent back, and what the CLI sends is understood.
 
 use serde_json::json;
+use shoal_model::swarm::{Cluster, JoinTokens, RootCa};
 
 use super::super::wire::{At, Wire};
 use super::*;
@@ -91,4 +92,24 @@ fn cluster_settings_fall_back_to_the_defaults() {
     let locked = json!({"EncryptionConfig": {"AutoLockManagers": true}});
     let locked = cluster::ClusterDocument::read(locked, &At::ROOT).expect("a document");
     assert!(locked.into_domain().is_err());
+}
+
+#[test]
+fn a_cluster_shows_no_address_pool_that_nobody_chose() {
+    let root_ca = RootCa {
+        certificate_pem: String::new(),
+        key_pem: String::new(),
+        certificate_digest: String::new(),
+        join_tokens: JoinTokens { worker: "w".into(), manager: "m".into() },
+        last_forced_rotation: 0,
+    };
+    let shown = cluster::render_cluster(&Cluster {
+        id: "0000000000000000000000000".parse().expect("an id"),
+        meta: Default::default(),
+        spec: Default::default(),
+        root_ca,
+        blacklisted_certificates: Default::default(),
+    });
+    // The CLI prints a line for a list, even an empty one.
+    assert_eq!((&shown["DefaultAddrPool"], &shown["SubnetSize"]), (&json!(null), &json!(24)));
 }
