@@ -178,7 +178,13 @@ impl Executor for EngineExecutor {
         match self.containers().start(id.as_str()).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == Kind::NotModified => Ok(()),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(match failed(error) {
+                // Docker's words for `service ps`.
+                ExecutorError::Fatal(why) => {
+                    ExecutorError::Fatal(format!("starting container failed: {why}"))
+                }
+                busy @ ExecutorError::Temporary(_) => busy,
+            }),
         }
     }
 

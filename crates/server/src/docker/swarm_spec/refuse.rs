@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use shoal_engine::domain::{LogConfig, Propagation};
 use shoal_model::swarm::{
-    BindOptions, ContainerSpec, Mount, Privileges, ServiceSpec, TaskSpec, VolumeOptions,
+    BindOptions, ContainerSpec, Mount, MountKind, Privileges, ServiceSpec, TaskSpec, VolumeOptions,
 };
 
 use super::super::error::{ApiError, Result};
@@ -76,12 +76,28 @@ fn mount(mount: &Mount) -> Result<()> {
     let bind = mount.bind.as_ref().unwrap_or(&none);
     unless(!bind.read_only_non_recursive, "Mounts.BindOptions.ReadOnlyNonRecursive")?;
     unless(!bind.read_only_force_recursive, "Mounts.BindOptions.ReadOnlyForceRecursive")?;
-    if !bind.propagation.is_empty() && Propagation::parse(&bind.propagation).is_none() {
-        return Err(refused(format!("invalid mount propagation: {:?}", bind.propagation)));
+    propagation(&bind.propagation)?;
+    if mount.kind == MountKind::Tmpfs && !mount.source.is_empty() {
+        // SwarmKit's nodes reject each task with these words.
+        return Err(refused("invalid tmpfs source, source must be empty".to_owned()));
     }
     let none = VolumeOptions::default();
     let volume = mount.volume.as_ref().unwrap_or(&none);
     unless(volume.subpath.is_empty(), "Mounts.VolumeOptions.Subpath")
+}
+
+fn propagation(word: &str) -> Result<()> {
+    if word.is_empty() {
+        return Ok(());
+    }
+    match Propagation::parse(word) {
+        None => Err(refused(format!("invalid mount propagation: {word:?}"))),
+        // The container's own root would have to be shared, which the runtime has not.
+        Some(Propagation::Shared | Propagation::Rshared) => Err(ApiError::unsupported(format!(
+            "Mounts.BindOptions.Propagation (bind-propagation={word}) of a service"
+        ))),
+        Some(_) => Ok(()),
+    }
 }
 
 fn unless(unset: bool, option: &str) -> Result<()> {
@@ -150,12 +166,30 @@ mod tests {
                     "VolumeOptions": {"Subpath": "a"}}]}),
                 "Subpath",
             ),
+            (
+                json!({"Mounts": [{"Type": "bind", "Source": "/a", "Target": "/x",
+                    "BindOptions": {"Propagation": "rshared"}}]}),
+                "bind-propagation=rshared",
+            ),
             (json!({"LogDriver": {"Name": "syslog"}}), "syslog"),
         ] {
             let error = asked(container).expect_err(name);
             assert!(error.message().contains(name), "{}", error.message());
             assert_eq!(error.kind(), Kind::NotImplemented, "{name}");
         }
+    }
+
+    #[test]
+    fn a_tmpfs_comes_from_nowhere() {
+        let tmpfs = |source: &str| {
+            asked(json!({"Mounts": [{"Type": "tmpfs", "Source": source, "Target": "/x"}]}))
+        };
+        tmpfs("").expect("nothing to refuse");
+        let error = tmpfs("foo").expect_err("refused");
+        assert_eq!(
+            error.message(),
+            "rpc error: code = InvalidArgument desc = invalid tmpfs source, source must be empty"
+        );
     }
 
     #[test]

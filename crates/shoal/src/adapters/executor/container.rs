@@ -185,16 +185,15 @@ fn apply_privileges(host: &mut HostConfig, privileges: &Privileges) -> Result<()
     Ok(())
 }
 
+/// What the container may use at most. What is reserved is the scheduler's business alone, as in
+/// Docker.
 fn resources(task: &Task, spec: &ContainerSpec) -> Resources {
     let limits = task.spec.resources.as_ref().and_then(|resources| resources.limits.clone());
     let limits = limits.unwrap_or_default();
     let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
-    let reservation =
-        task.spec.resources.as_ref().and_then(|resources| resources.reservations.as_ref());
     let pids = if limits.pids > 0 { limits.pids } else { spec.pids_limit };
     Resources {
         memory_bytes: positive(limits.memory_bytes),
-        memory_reservation_bytes: reservation.and_then(|reserved| positive(reserved.memory_bytes)),
         nano_cpus: positive(limits.nano_cpus),
         pids_limit: Some(pids).filter(|pids| *pids > 0),
         ulimits: spec.ulimits.iter().map(ulimit).collect(),
@@ -259,6 +258,9 @@ fn mount(mount: &swarm::Mount, context: &Context) -> Result<Mount> {
     let kind = match kind {
         swarm::MountKind::Bind => bind_mount(source, bind.as_ref())?,
         swarm::MountKind::Volume => volume_mount(source, volume.as_ref(), context)?,
+        swarm::MountKind::Tmpfs if !source.is_empty() => {
+            return Err("invalid tmpfs source, source must be empty".to_owned());
+        }
         swarm::MountKind::Tmpfs => MountKind::Tmpfs(tmpfs_mount(tmpfs.as_ref())),
         swarm::MountKind::NamedPipe | swarm::MountKind::Cluster => {
             return Err(

@@ -37,10 +37,7 @@ async fn tail(
 
 /// Waits for the start of a container that was only made; gives whether there was anything to
 /// wait for. The engine, like Docker, follows only what runs.
-async fn wait_started(
-    containers: &Containers,
-    id: &ContainerId,
-) -> Result<bool, ExecutorError> {
+async fn wait_started(containers: &Containers, id: &ContainerId) -> Result<bool, ExecutorError> {
     let mut watch = containers.watch(id.as_str()).map_err(super::failed)?;
     let mut waited = false;
     // A start that failed is no start, and nothing comes of it.

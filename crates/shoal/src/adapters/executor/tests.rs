@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use shoal_build::testing::busybox_rootfs;
 use shoal_cluster::agent::contract::{self, Program};
+use shoal_cluster::agent::{LogLine, SinkClosed};
 use shoal_engine::domain::{HostPort, ListFilter, MountKind, NetworkMode, Port};
 use shoal_image::ImportOptions;
 use shoal_model::Timestamp;
 use shoal_model::swarm::{
     Annotations, ContainerSpec, Endpoint, EndpointSpec, FileTarget, HealthConfig, Meta,
-    NetworkAttachmentSpec, SecretRef, Shared, Task, TaskOrigin, TaskSpec, TaskState, TaskStatus,
-    Version,
+    NetworkAttachmentSpec, ResourceRequirements, SecretRef, Shared, Task, TaskOrigin, TaskSpec,
+    TaskState, TaskStatus, Version,
 };
 
 use super::*;
@@ -179,6 +180,31 @@ async fn started_sick(executor: &EngineExecutor) -> Work {
 }
 
 #[test]
+fn a_program_that_is_not_there_fails_the_start_and_its_followers_end() {
+    on_machine("unstartable", |machine| async move {
+        let executor = executor(&machine);
+        let spec = ContainerSpec { command: vec!["/no/such".into()], ..shell("busybox", "") };
+        let job = work(task(1, spec));
+        executor.prepare(&job).await.unwrap();
+        let why = executor.start(&job).await.unwrap_err().to_string();
+        assert!(why.starts_with("starting container failed: failed to create task"), "{why}");
+        let follow = LogOptions { follow: true, ..LogOptions::default() };
+        executor.logs(&job.task.id, &follow, &mut Nobody).await.unwrap();
+        executor.remove(&job.task.id).await.unwrap();
+        machine.close().await;
+    });
+}
+
+/// Whoever wants no line.
+struct Nobody;
+
+impl LogSink for Nobody {
+    async fn send(&mut self, line: LogLine) -> Result<(), SinkClosed> {
+        panic!("a line of what never ran: {line:?}");
+    }
+}
+
+#[test]
 fn a_container_that_turns_unhealthy_while_it_starts_is_stopped() {
     on_machine("unhealthy", |machine| async move {
         let executor = executor(&machine);
@@ -258,6 +284,13 @@ fn a_spec_becomes_a_container() {
         ..swarm::Mount::default()
     }];
     let mut one = task(1, spec);
+    let memory = |bytes: i64| swarm::Resources { memory_bytes: bytes, ..Default::default() };
+    let mut asked = TaskSpec::clone(&one.spec);
+    asked.resources = Some(ResourceRequirements {
+        limits: Some(swarm::ResourceLimits { memory_bytes: 16 << 20, ..Default::default() }),
+        reservations: Some(memory(64 << 20)),
+    });
+    one.spec = Shared::new(asked);
     let port = PortConfig {
         name: String::new(),
         protocol: PortProtocol::Tcp,
@@ -281,6 +314,9 @@ fn a_spec_becomes_a_container() {
     assert_eq!(request.config.env, ["SLOT=3", "PLAIN=1"]);
     assert_eq!(request.config.labels["com.docker.swarm.service.name"], "web");
     assert_eq!(request.host.network_mode, NetworkMode::Host);
+    assert_eq!(request.host.resources.memory_bytes, Some(16 << 20));
+    let reserved = request.host.resources.memory_reservation_bytes;
+    assert_eq!(reserved, None, "what is reserved is the scheduler's business");
     let MountKind::Volume { name, .. } = &request.host.mounts[0].kind else { panic!("no volume") };
     assert_eq!(name.as_deref(), Some("data-3"));
     let port: Port = "80/tcp".parse().unwrap();
@@ -303,11 +339,19 @@ fn what_this_node_cannot_do_is_said() {
     wrong.env = vec!["X={{.Nothing}}".into()];
     let mut nameless = shell("busybox", "true");
     nameless.hostname = "{{.Nobody}}".into();
+    let mut sourced = shell("busybox", "true");
+    sourced.mounts = vec![swarm::Mount {
+        kind: swarm::MountKind::Tmpfs,
+        source: "foo".into(),
+        target: "/x".into(),
+        ..swarm::Mount::default()
+    }];
     let init = ContainerSpec { init: Some(true), ..shell("busybox", "true") };
     for (spec, word) in [
         (secret, "secrets of a service are not supported"),
         (wrong, "expanding env failed: \"X={{.Nothing}}\""),
         (nameless, "expanding hostname failed: \"{{.Nobody}}\""),
+        (sourced, "invalid tmpfs source, source must be empty"),
         (init, "an init process (--init) in a service's containers is not supported"),
     ] {
         let error = container::request(&work(task(1, spec)), &node).unwrap_err();
