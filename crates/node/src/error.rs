@@ -41,7 +41,7 @@ pub enum NodeError {
     /// `leave` without force on the last manager.
     #[error(
         "You are attempting to leave the swarm on a node that is participating as a manager. \
-         Removing the last manager erases all current state of a swarm. Use `--force` to ignore \
+         Removing the last manager erases all current state of the swarm. Use `--force` to ignore \
          this message. "
     )]
     LastManager,

@@ -287,6 +287,22 @@ fn a_node_keeps_its_role() {
 }
 
 #[test]
+fn the_last_manager_is_not_demoted() {
+    let mut scene = Scene::new(&["n1"]);
+    let mut manager = node("m1");
+    manager.spec.desired_role = NodeRole::Manager;
+    scene.apply(vec![Change::CreateNode(Box::new(manager))]);
+    let node = scene.store.node(&node_id("m1")).unwrap();
+    let spec = NodeSpec { desired_role: NodeRole::Worker, ..node.spec.clone() };
+    let command = Command::UpdateNode { node: node.id.clone(), version: node.meta.version, spec };
+    assert_eq!(
+        scene.command(command).unwrap_err().docker_text(),
+        "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the \
+         swarm"
+    );
+}
+
+#[test]
 fn tokens_are_replaced_one_by_one() {
     let mut scene = Scene::new(&[]);
     let cluster = scene.store.cluster().unwrap().clone();
