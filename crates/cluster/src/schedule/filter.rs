@@ -4,7 +4,7 @@
 //! the first check it fails.
 
 use shoal_model::Platform;
-use shoal_model::swarm::Task;
+use shoal_model::swarm::{Driver, MountKind, Plugin, Task};
 
 use super::candidate::{Candidate, host_ports, reserved};
 use crate::constraint;
@@ -14,6 +14,7 @@ use crate::constraint;
 pub(super) enum Refusal {
     NotReady,
     Resources,
+    Plugin,
     Constraints,
     Platform,
     HostPort,
@@ -21,9 +22,10 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::NotReady,
         Self::Resources,
+        Self::Plugin,
         Self::Constraints,
         Self::Platform,
         Self::HostPort,
@@ -35,6 +37,7 @@ impl Refusal {
         match self {
             Self::NotReady => format!("{on} not available for new tasks"),
             Self::Resources => format!("insufficient resources on {on}"),
+            Self::Plugin => format!("missing plugin on {on}"),
             Self::Constraints => format!("scheduling constraints not satisfied on {on}"),
             Self::Platform => format!("unsupported platform on {on}"),
             Self::HostPort => format!("host-mode port already in use on {on}"),
@@ -55,6 +58,9 @@ pub(super) fn suits(candidate: &Candidate, task: &Task) -> Option<Refusal> {
     if !node.takes_tasks() {
         return Some(Refusal::NotReady);
     }
+    if node.description.as_ref().is_some_and(|node| !has_drivers(&node.engine.plugins, task)) {
+        return Some(Refusal::Plugin);
+    }
     if !constraint::all_met(&task.spec, node) {
         return Some(Refusal::Constraints);
     }
@@ -66,6 +72,30 @@ pub(super) fn suits(candidate: &Candidate, task: &Task) -> Option<Refusal> {
         return Some(Refusal::Platform);
     }
     None
+}
+
+/// Whether a node has the volume and log drivers a task names, by SwarmKit's rules: `local`
+/// volumes and the log driver `none` are everywhere, and a node that tells no log drivers at all
+/// is older than the question.
+fn has_drivers(plugins: &[Plugin], task: &Task) -> bool {
+    let of_kind = |kind: &'static str| plugins.iter().filter(move |plugin| plugin.kind == kind);
+    let has = |kind, name: &str| of_kind(kind).any(|plugin| is_named(plugin, name));
+    let volumes = task.spec.container.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);
+    let mut drivers = volumes.filter_map(|mount| mount.volume.as_ref()?.driver.as_ref());
+    let volume = |driver: &Driver| {
+        matches!(driver.name.as_str(), "" | "local") || has("Volume", &driver.name)
+    };
+    let log = |driver: &Driver| {
+        matches!(driver.name.as_str(), "" | "none")
+            || of_kind("Log").next().is_none()
+            || has("Log", &driver.name)
+    };
+    drivers.all(volume) && task.spec.log_driver.as_ref().is_none_or(log)
+}
+
+/// A plugin that was installed by hand says its tag, too.
+fn is_named(plugin: &Plugin, name: &str) -> bool {
+    plugin.name == name || plugin.name.strip_suffix(":latest") == Some(name)
 }
 
 /// What becomes less with every task placed.

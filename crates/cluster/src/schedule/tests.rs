@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use shoal_model::Platform;
 use shoal_model::swarm::{
-    Endpoint, EndpointSpec, Placement, PlacementPreference, PortConfig, PublishMode,
-    ResourceRequirements, Resources, ServiceSpec, Shared, TaskState, TaskStatus,
+    Driver, Endpoint, EndpointSpec, Mount, MountKind, Placement, PlacementPreference, Plugin,
+    PortConfig, PublishMode, ResourceRequirements, Resources, ServiceSpec, Shared, TaskState,
+    TaskStatus, VolumeOptions,
 };
 
 use crate::dispatch::{TaskReport, report_tasks};
@@ -93,6 +94,40 @@ fn the_words_are_dockers() {
          1 node not available for new tasks)",
         "the commonest reason first"
     );
+}
+
+#[test]
+fn a_node_must_have_the_drivers_a_task_names() {
+    let plugin = |kind: &str, name: &str| Plugin { kind: kind.into(), name: name.into() };
+    let driver = |name: &str| Driver { name: name.into(), ..Driver::default() };
+    let mut scene = Scene::new(&["n1", "n2"]);
+    scene.edit_node("n2", |node| {
+        let engine = &mut node.description.as_mut().unwrap().engine;
+        engine.plugins = vec![plugin("Volume", "nfs:latest"), plugin("Log", "json-file")];
+    });
+    let with_volume = |name: &str, driver: Driver| {
+        let mut spec = spec(name, 1);
+        let volume = VolumeOptions { driver: Some(driver), ..VolumeOptions::default() };
+        Shared::make_mut(&mut spec.task).container.mounts = vec![Mount {
+            kind: MountKind::Volume,
+            target: "/x".into(),
+            volume: Some(volume),
+            ..Mount::default()
+        }];
+        spec
+    };
+    scene.create(with_volume("shared", driver("nfs")));
+    scene.create(with_volume("own", driver("local")));
+    let mut logged = spec("logged", 2);
+    Shared::make_mut(&mut logged.task).log_driver = Some(driver("syslog"));
+    scene.create(logged);
+    scene.settle();
+    assert_eq!(scene.wanted("shared.1").node_id, Some(node_id("n2")));
+    assert!(scene.wanted("own.1").node_id.is_some());
+    // The other one does not tell its log drivers.
+    assert_eq!(scene.wanted("logged.1").node_id, Some(node_id("n1")));
+    scene.create(with_volume("nowhere", driver("nope")));
+    assert_eq!(reason(&mut scene), "no suitable node (missing plugin on 2 nodes)");
 }
 
 #[test]
