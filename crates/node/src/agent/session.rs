@@ -141,8 +141,7 @@ async fn open<E: Executor>(
         Ok::<_, Status>((messages, first))
     };
     let opened = tokio::time::timeout(agent.timers.rpc_timeout, opening).await;
-    let (messages, first) =
-        opened.map_err(|_| Ended::Manager("no session within the time limit"))??;
+    let (messages, first) = opened.map_err(|_| Ended::Manager("no answer in time"))??;
     let first = first.ok_or_else(|| Ended::Manager("the session ended at once"))?;
     let id = first.session_id.clone();
     listen_to(agent, first).await;
