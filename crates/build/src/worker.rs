@@ -168,6 +168,9 @@ pub struct CachedStep {
     /// When it was made, RFC 3339: a build that finds every step in the cache
     /// gives the very same image.
     pub created: String,
+    /// The instruction, for whoever looks at the cache.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Free for later versions: what is unknown is kept.
     #[serde(flatten)]
     pub other: BTreeMap<String, serde_json::Value>,

@@ -37,7 +37,7 @@ pub(super) async fn workdir<W: Worker>(
                 })
             })
             .await?;
-            stage.remember(&key, layer).await?
+            stage.remember(&key, layer, format!("WORKDIR {path}")).await?
         }
     };
     *slot = Some(step.clone());
@@ -88,7 +88,7 @@ pub(super) async fn copy<W: Worker>(
         Some(found) => found,
         None => {
             let layer = write(stage, move |tree| files::copy(&step, &source, &found, tree)).await?;
-            stage.remember(&key, layer).await?
+            stage.remember(&key, layer, comment).await?
         }
     };
     *slot = Some(done.clone());

@@ -63,7 +63,7 @@ pub(super) async fn run<W: Worker>(
     if let Some(container) = container {
         stage.send(Event::ContainerRemoved { container }).await?;
     }
-    let step = stage.remember(&key, layer).await?;
+    let step = stage.remember(&key, layer, format!("RUN {command}")).await?;
     *slot = Some(step.clone());
     drop(slot);
     stage.finish(key, &step, created_by).await

@@ -203,7 +203,7 @@ impl<W: Worker> Stage<W> {
         let mut slot = self.shared.once.step(&key).await;
         let found = match self.find(&key, slot.as_ref()).await? {
             Some(found) => found,
-            None => self.remember(&key, None).await?,
+            None => self.remember(&key, None, comment.clone()).await?,
         };
         *slot = Some(found.clone());
         drop(slot);
@@ -233,9 +233,10 @@ impl<W: Worker> Stage<W> {
         &self,
         key: &CacheKey,
         layer: Option<Digest>,
+        description: String,
     ) -> Result<CachedStep, WorkerError> {
         let created = self.shared.worker.now().rfc3339_nano();
-        let step = CachedStep { layer, created, other: Default::default() };
+        let step = CachedStep { layer, created, description, other: Default::default() };
         self.shared.worker.remember(key, &step).await?;
         Ok(step)
     }

@@ -139,6 +139,7 @@ async fn the_cache_remembers<W: Worker>(worker: &W, base: &[Digest]) {
     let step = |layer| CachedStep {
         layer,
         created: "2026-01-02T03:04:05Z".into(),
+        description: "RUN x".into(),
         other: Default::default(),
     };
     for (name, step) in [("none", step(None)), ("layer", step(Some(base[0].clone())))] {

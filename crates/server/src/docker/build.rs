@@ -1,4 +1,4 @@
-//! `POST /build`: the classic builder.
+//! `/build`: the classic builder.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use shoal_model::Reference;
 use tokio::sync::mpsc;
 
 use super::body;
+use super::build_cache;
 use super::builder::BuildAuth;
 use super::error::{ApiError, Result};
 use super::front::{App, Front, SharedFront};
@@ -29,11 +30,7 @@ const EVENTS: usize = 256;
 
 /// The routes of builds.
 pub(super) fn routes() -> Router<SharedFront> {
-    Router::new().route("/build", post(build)).route("/build/prune", post(prune))
-}
-
-async fn prune() -> Result<Response> {
-    Err(ApiError::unsupported("pruning the build cache (docker builder prune)"))
+    Router::new().route("/build", post(build)).route("/build/prune", post(build_cache::prune))
 }
 
 async fn build(

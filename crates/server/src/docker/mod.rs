@@ -7,6 +7,7 @@
 
 mod body;
 mod build;
+mod build_cache;
 mod builder;
 mod containers;
 mod detach;
@@ -46,7 +47,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
 use tower::ServiceExt;
 
-pub use builder::{BuildAuth, Builder};
+pub use builder::{BuildAuth, Builder, CacheFilter, CachePruned, CacheRecord};
 pub use detach::{DEFAULT_DETACH_KEYS, DetachKeys, DetachKeysError, Input};
 pub use front::{About, Front};
 pub use registry_auth::parse_registry_auth;

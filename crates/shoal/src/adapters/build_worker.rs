@@ -20,13 +20,15 @@ use shoal_build::{
 use shoal_engine::Engine;
 use shoal_image::{Lease, ProgressSink, Store};
 use shoal_model::{Classify, Digest, Kind, Timestamp};
-use shoal_server::docker::{BuildAuth, Builder};
+use shoal_server::docker::{BuildAuth, Builder, CacheFilter, CachePruned, CacheRecord};
 use tokio::sync::mpsc;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use crate::clock::now;
 
 pub(crate) use snapshot::LayerSnapshot;
+
+use cache::Uses;
 
 /// Runs all builds of a daemon.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub(crate) struct Builds {
     images: Arc<Store>,
     /// Removals of containers whose build was cancelled.
     cleanups: TaskTracker,
+    /// When the steps of the cache were used.
+    uses: Arc<Uses>,
 }
 
 impl Builds {
@@ -44,7 +48,8 @@ impl Builds {
         if let Err(error) = remove_old_contexts(&root.join("tmp")) {
             tracing::warn!(%error, "cannot remove the files of unfinished builds");
         }
-        Self { engine, images, cleanups: TaskTracker::new() }
+        let uses = Arc::new(Uses::open(root));
+        Self { engine, images, cleanups: TaskTracker::new(), uses }
     }
 
     /// The worker of one build, with the client's credentials.
@@ -55,6 +60,7 @@ impl Builds {
             auth,
             lease: Arc::new(self.images.lease()),
             cleanups: self.cleanups.clone(),
+            uses: self.uses.clone(),
             _running: self.cleanups.token(),
         }
     }
@@ -76,6 +82,14 @@ impl Builder for Builds {
     ) -> Pin<Box<dyn Future<Output = Result<Digest, BuildError>> + Send>> {
         Box::pin(build.solve(Arc::new(self.worker(auth)), events))
     }
+
+    fn cache(&self) -> Result<Vec<CacheRecord>, WorkerError> {
+        cache::records(&self.images, &self.uses)
+    }
+
+    fn prune(&self, filter: &CacheFilter) -> Result<CachePruned, WorkerError> {
+        cache::prune(&self.images, &self.uses, filter)
+    }
 }
 
 /// The worker of one build. What the build made stays while this lives.
@@ -86,6 +100,7 @@ pub(crate) struct BuildWorker {
     auth: BuildAuth,
     lease: Arc<Lease>,
     cleanups: TaskTracker,
+    uses: Arc<Uses>,
     /// A build is over for [`Builds::close`] when the last of its stages is.
     _running: TaskTrackerToken,
 }
@@ -121,27 +136,28 @@ impl Worker for BuildWorker {
     }
 
     async fn put_image(&self, image: NewImage) -> Result<Digest, WorkerError> {
-        let images = self.images.clone();
+        let (images, uses) = (self.images.clone(), self.uses.clone());
         blocking(move || {
             let layers = image.config.rootfs.diff_ids.clone();
             let stored =
                 images.put_image(image.config, &layers, &image.tags, image.parent.as_ref());
             let id = stored.map(|image| image.id).map_err(|error| worker_error(&error))?;
-            // The image is there and has its names: a cache that stays too long
-            // is no reason to say otherwise.
-            if let Err(error) = cache::trim(&images) {
-                tracing::warn!(error = %error.chain(), "cannot trim the build cache");
-            }
+            cache::trim(&images, &uses);
             Ok(id)
         })
         .await
     }
 
     async fn cached(&self, key: &CacheKey) -> Result<Option<CachedStep>, WorkerError> {
-        Ok(cache::get(&self.images, &self.lease, key))
+        let found = cache::get(&self.images, &self.lease, key);
+        if found.is_some() {
+            self.uses.found(&key.hex(), &self.lease, now());
+        }
+        Ok(found)
     }
 
     async fn remember(&self, key: &CacheKey, step: &CachedStep) -> Result<(), WorkerError> {
+        self.uses.made(&key.hex(), &self.lease);
         let (images, key, step) = (self.images.clone(), key.clone(), step.clone());
         blocking(move || cache::put(&images, &key, &step, now())).await
     }

@@ -4,6 +4,7 @@
 //! Docker Engine API; none knows how the daemon does it.
 
 mod build;
+mod builder;
 mod container;
 mod exit;
 mod image;
@@ -74,6 +75,9 @@ enum Command {
     Images(image::Group),
     /// Build an image from a Dockerfile
     Build(build::Build),
+    /// The build cache: steps that need not run again
+    #[command(subcommand)]
+    Builder(builder::Verb),
     /// Log in to a registry
     Login(registry::Login),
     /// Log out from a registry
@@ -149,6 +153,7 @@ async fn talk(shell: &Shell, command: Command) -> Result<()> {
         Command::Image(verb) => verb.run(shell).await,
         Command::Images(group) => group.run(shell).await,
         Command::Build(build) => build.run(shell).await,
+        Command::Builder(verb) => verb.run(shell).await,
         Command::Login(login) => login.run(shell).await,
         Command::Logout(logout) => logout.run(),
         Command::Volume(verb) => verb.run(shell).await,
@@ -190,6 +195,7 @@ mod tests {
             "shoal service rollback --detach=false spider",
             "shoal service inspect --pretty spider",
             "shoal system prune -a --volumes -f",
+            "shoal builder prune -a -f --keep-storage 2g --filter until=24h",
             "shoal swarm join --token T 1.2.3.4:2377",
             "shoal node update --availability drain x",
             "shoal -H unix:///x container ls",

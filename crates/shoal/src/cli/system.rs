@@ -31,7 +31,7 @@ pub(super) enum Verb {
 pub(super) enum Group {
     /// Show the disk space everything uses
     Df(DiskUse),
-    /// Remove containers that do not run, and networks and images nobody uses
+    /// Remove containers that do not run, and networks, images and build cache nobody uses
     Prune(prune::Prune),
     #[command(flatten)]
     Verb(Verb),

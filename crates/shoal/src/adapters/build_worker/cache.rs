@@ -1,13 +1,20 @@
-//! The build cache: a pin of the store for each step, newest wins when there
-//! is too much of it.
+//! The build cache: a pin of the store for each step. The steps that were not
+//! used for longest go when there is too much of it, or when somebody prunes.
+
+mod records;
+mod uses;
 
 use std::collections::BTreeSet;
 
 use shoal_build::{CachedStep, WorkerError, cache_key::CacheKey};
 use shoal_image::{Lease, Pin, Store};
-use shoal_model::{Kind, Timestamp};
+use shoal_model::{Classify as _, Kind, Timestamp};
+use shoal_server::docker::{CacheFilter, CachePruned};
 
 use super::worker_error;
+
+pub(super) use records::records;
+pub(super) use uses::Uses;
 
 /// The names of all pins of the cache begin so.
 const PREFIX: &str = "build/";
@@ -52,17 +59,29 @@ pub(super) fn put(
     images.pin(&pin).map_err(|error| worker_error(&error))
 }
 
-/// Forgets the oldest steps when there are too many. Once per build: it looks at
-/// all of them.
-pub(super) fn trim(images: &Store) -> Result<(), WorkerError> {
-    let names = surplus(images);
-    names.iter().try_for_each(|old| images.unpin(old)).map_err(|error| worker_error(&error))
+/// Forgets the steps that were not used for longest when there are too many,
+/// and writes down what was used. Once per build: it looks at all of them.
+/// That the cache stays too long fails no build.
+pub(super) fn trim(images: &Store, uses: &Uses) {
+    let names = surplus(images, uses);
+    let trimmed = names.iter().try_for_each(|old| images.unpin(old));
+    let collected = match names.is_empty() {
+        true => Ok(0),
+        false => images.collect_garbage(),
+    };
+    if let Err(error) = trimmed.and(collected) {
+        tracing::warn!(error = %error.chain(), "cannot trim the build cache");
+    }
+    uses.save(|key| images.pinned(&format!("{PREFIX}{key}")).is_some());
 }
 
-/// The names of the oldest steps beyond the limits.
-fn surplus(images: &Store) -> Vec<String> {
+/// The names of the steps beyond the limits.
+fn surplus(images: &Store, uses: &Uses) -> Vec<String> {
     let mut pins = images.pins(PREFIX);
-    pins.sort_by_key(|pin| std::cmp::Reverse(pin.created));
+    pins.sort_by_cached_key(|pin| {
+        let used = uses.of(key_of(pin)).last_used;
+        std::cmp::Reverse(used.map_or(pin.created, |used| used.max(pin.created)))
+    });
     let mut bytes = 0;
     let mut counted = BTreeSet::new();
     let mut kept = 0;
@@ -77,4 +96,25 @@ fn surplus(images: &Store) -> Vec<String> {
         }
     }
     surplus
+}
+
+fn key_of(pin: &Pin) -> &str {
+    pin.name.strip_prefix(PREFIX).unwrap_or_default()
+}
+
+/// Forgets the steps a filter takes, and removes the layers nothing else holds.
+pub(super) fn prune(
+    images: &Store,
+    uses: &Uses,
+    filter: &CacheFilter,
+) -> Result<CachePruned, WorkerError> {
+    let records = records(images, uses)?;
+    let ids = records::victims(records, filter);
+    let unpinned = ids.iter().try_for_each(|id| images.unpin(&format!("{PREFIX}{id}")));
+    // What was let go of goes, whatever stopped the rest.
+    let reclaimed = images.collect_garbage();
+    uses.save(|key| images.pinned(&format!("{PREFIX}{key}")).is_some());
+    unpinned.map_err(|error| worker_error(&error))?;
+    let reclaimed = reclaimed.map_err(|error| worker_error(&error))?;
+    Ok(CachePruned { ids, reclaimed })
 }

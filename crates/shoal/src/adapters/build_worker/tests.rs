@@ -11,7 +11,7 @@ use shoal_build::{
 };
 use shoal_engine::domain::ListFilter;
 use shoal_model::Digest;
-use shoal_server::docker::{BuildAuth, Builder as _};
+use shoal_server::docker::{BuildAuth, Builder as _, CacheFilter, CacheRecord};
 use tokio::sync::mpsc;
 
 use super::Builds;
@@ -161,6 +161,47 @@ fn a_failed_and_a_cancelled_build_leave_nothing() {
             ended = solving => panic!("{ended:?}"),
             () = until_it_runs => {}
         }
+        bed.close().await;
+    });
+}
+
+#[test]
+fn the_cache_is_seen_and_goes_without_what_images_need() {
+    on_machine("cache", |machine| async move {
+        let bed = Bed::new(machine);
+        let context = || TarContext::new().file("rootfs.tar", busybox_rootfs().unwrap());
+        let dockerfile = format!("{BASE}RUN echo a > /a\nCMD [\"a\"]\n");
+        let request = BuildRequest {
+            tags: vec!["shoal.test/kept:1".parse().unwrap()],
+            ..BuildRequest::default()
+        };
+        let (built, _) = bed.build(context(), &dockerfile, request.clone()).await;
+        built.unwrap();
+        let (failed, _) =
+            bed.build(context(), &format!("{BASE}RUN echo b > /b\nRUN false\n"), request).await;
+        failed.unwrap_err();
+        let shown = |bed: &Bed| -> Vec<(String, bool, bool, bool)> {
+            let records = bed.builds.cache().unwrap().into_iter();
+            let used = |record: &CacheRecord| record.last_used.is_some();
+            records.map(|r| (r.description.clone(), r.in_use, r.shared, used(&r))).collect()
+        };
+        let records = shown(&bed);
+        assert_eq!(records.len(), 5, "{records:?}");
+        assert!(records[0].0.starts_with("ADD file:"), "{records:?}");
+        assert_eq!(records[1], ("ENV PATH=/bin".into(), false, true, true));
+        assert_eq!(records[2], ("RUN /bin/sh -c echo a > /a".into(), false, true, false));
+        assert_eq!(records[3], ("CMD [\"a\"]".into(), false, true, false));
+        assert_eq!(records[4], ("RUN /bin/sh -c echo b > /b".into(), false, false, false));
+
+        let pruned = bed.builds.prune(&CacheFilter::default()).unwrap();
+        assert_eq!((pruned.ids.len(), pruned.reclaimed), (1, 2));
+        assert_eq!(shown(&bed).len(), 4);
+        let users = |_: &Digest| Vec::new();
+        bed.machine.images.remove("shoal.test/kept:1", false, true, &users).unwrap();
+        assert!(bed.machine.images.usage().unreferenced_bytes > 0);
+        let pruned = bed.builds.prune(&CacheFilter { all: true, ..CacheFilter::default() });
+        assert_eq!(pruned.unwrap().ids.len(), 4);
+        assert_eq!((shown(&bed).len(), bed.machine.images.usage().layers_bytes), (0, 0));
         bed.close().await;
     });
 }

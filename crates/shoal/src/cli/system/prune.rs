@@ -9,10 +9,10 @@ use super::super::shell::Shell;
 use super::super::verbs::{Container, Image, Network, Object, Volume, confirm, reclaimed, removed};
 use crate::client::{Filters, Query};
 
-/// Remove containers that do not run, and networks and images nobody uses.
+/// Remove containers that do not run, and networks, images and build cache nobody uses.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  shoal system prune                                stopped containers, unused networks, old images
+  shoal system prune                                stopped containers, unused networks, old images and build cache
   shoal system prune -a --volumes -f                whatever nothing uses, without a question")]
 pub(in crate::cli) struct Prune {
     /// Also images with names, and not only those no name leads to
@@ -37,7 +37,7 @@ struct Step {
     title: &'static str,
     /// Where the answer lists what is gone.
     key: &'static str,
-    filters: Filters,
+    query: Query,
 }
 
 impl Prune {
@@ -49,8 +49,7 @@ impl Prune {
         }
         let mut bytes = 0;
         for step in &steps {
-            let query = Query::new().with_filters(&step.filters);
-            let answer = shell.client.act(&format!("{}/prune", step.folder), &query).await?;
+            let answer = shell.client.act(&format!("{}/prune", step.folder), &step.query).await?;
             let gone = match step.folder {
                 folder if folder == Image::KIND.folder => json!(removal_steps(&answer[step.key])),
                 _ => answer[step.key].clone(),
@@ -66,13 +65,18 @@ impl Prune {
         if self.volumes && self.filter.iter().any(|filter| filter.starts_with("until=")) {
             bail!("the \"until\" filter is not supported with \"--volumes\"");
         }
-        let (images, dangling) = if self.all {
-            ("all images without at least one container associated to them", "false")
+        let (images, dangling, cache) = if self.all {
+            (
+                "all images without at least one container associated to them",
+                "false",
+                "all build cache",
+            )
         } else {
-            ("all dangling images", "true")
+            ("all dangling images", "true", "unused build cache")
         };
+        let query = Query::new().with_filters(&filters);
         let step =
-            |what, folder, title, key| Step { what, folder, title, key, filters: filters.clone() };
+            |what, folder, title, key| Step { what, folder, title, key, query: query.clone() };
         let mut steps = vec![
             step(
                 "all stopped containers",
@@ -95,8 +99,11 @@ impl Prune {
                 "VolumesDeleted",
             ));
         }
+        let of_images = Query::new().with_filters(&filters.clone().with("dangling", dangling));
         let images = step(images, Image::KIND.folder, "Deleted Images:", "ImagesDeleted");
-        steps.push(Step { filters: images.filters.clone().with("dangling", dangling), ..images });
+        steps.push(Step { query: of_images, ..images });
+        let cache = step(cache, "/build", "Deleted build cache objects:", "CachesDeleted");
+        steps.push(Step { query: query.clone().with_flag("all", self.all), ..cache });
         Ok(steps)
     }
 }
@@ -128,12 +135,14 @@ mod tests {
         assert_eq!(
             few,
             "This will remove:\n  - all stopped containers\n  - all networks not used by at least \
-             one container\n  - all dangling images\n"
+             one container\n  - all dangling images\n  - unused build cache\n"
         );
         let all = steps(&["prune", "-a", "--volumes", "--filter", "label=a"]).expect("steps");
-        let query = Query::new().with_filters(&all[3].filters).to_string();
+        let query = all[3].query.to_string();
         assert!(query.contains("dangling") && query.contains("false"), "{query}");
         assert!(query.contains("label"), "{query}");
+        assert!(all[4].query.to_string().starts_with("?filters=") && all[4].folder == "/build");
+        assert!(all[4].query.to_string().ends_with("&all=1"));
         assert!(question(&all).contains("anonymous volumes"));
         assert!(steps(&["prune", "--volumes", "--filter", "until=1h"]).is_err());
     }
