@@ -19,9 +19,12 @@ pub enum Error {
     /// asked for, as Docker repeats it.
     #[error("No such image: {0}")]
     NoSuchImage(String),
-    /// A push of something that is not tagged here.
+    /// A push of a repository of which nothing is tagged here.
     #[error("An image does not exist locally with the tag: {0}")]
     NotTagged(String),
+    /// A push of a tag that is not here, of a repository of which others are.
+    #[error("tag does not exist: {0}")]
+    NoSuchTag(String),
     /// The last name of an image that containers use.
     #[error(
         "conflict: unable to remove repository reference \"{reference}\" (must force) - \
@@ -119,7 +122,10 @@ impl Error {
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoSuchImage(_) | Self::NotTagged(_) | Self::NoSuchContent(_) => Kind::NotFound,
+            Self::NoSuchImage(_)
+            | Self::NotTagged(_)
+            | Self::NoSuchTag(_)
+            | Self::NoSuchContent(_) => Kind::NotFound,
             Self::ReferenceInUse { .. } | Self::CannotDelete { .. } => Kind::Conflict,
             Self::TagWithDigest | Self::Reference(_) | Self::Invalid { .. } => Kind::Invalid,
             Self::DigestMismatch { .. } | Self::Cancelled(_) => Kind::Internal,

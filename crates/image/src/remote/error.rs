@@ -1,6 +1,6 @@
 //! Docker's words for what registries answer and networks do.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
 use shoal_model::{Classify, Kind, Reference};
@@ -135,7 +135,7 @@ fn reason(outer: &reqwest::Error) -> String {
             && io.raw_os_error().is_some()
         {
             let of = std::io::Error::from_raw_os_error(io.raw_os_error().unwrap_or(0));
-            let stage = if outer.is_connect() { "dial tcp: connect: " } else { "" };
+            let stage = if outer.is_connect() { dialled(outer) } else { String::new() };
             return format!("{stage}{}", IoCause(of));
         }
         let text = error.to_string();
@@ -156,6 +156,25 @@ fn reason(outer: &reqwest::Error) -> String {
         return "net/http: request canceled (Client.Timeout exceeded)".into();
     }
     if words.is_empty() { outer.to_string() } else { words.join(": ") }
+}
+
+/// `dial tcp 127.0.0.1:5000: connect: `: which address it was matters where a
+/// name has several. The connector tells it in its debugging form only.
+fn dialled(outer: &reqwest::Error) -> String {
+    let mut cause = outer.source();
+    while let Some(error) = cause {
+        if let Some(address) = address_in(&format!("{error:?}")) {
+            return format!("dial tcp {address}: connect: ");
+        }
+        cause = error.source();
+    }
+    "dial tcp: connect: ".to_owned()
+}
+
+/// The address in `ConnectError("tcp connect error", 127.0.0.1:5000, …)`.
+fn address_in(text: &str) -> Option<SocketAddr> {
+    let rest = text.strip_prefix("ConnectError(")?.split_once(", ")?.1;
+    rest.split(", ").next()?.parse().ok()
 }
 
 #[derive(Deserialize)]
@@ -222,4 +241,21 @@ pub(super) async fn limited(
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refused_connection_names_the_address() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let url = format!("http://{address}/v2/");
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let error = answer("Get", &url, client.get(&url)).await.unwrap_err();
+        let text = format!("Get \"{url}\": dial tcp {address}: connect: connection refused");
+        assert_eq!(error.to_string(), text);
+    }
 }

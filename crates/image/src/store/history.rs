@@ -29,14 +29,17 @@ impl Store {
                 }
             })
             .collect();
-        // Steps end with the image itself and, where they were built here,
-        // with the images it was built upon.
+        // The image itself, and those it was built upon here, each at the step
+        // it ends with.
         let mut next = Some(image);
-        for entry in entries.iter_mut().rev() {
-            let Some(image) = next.take() else { break };
+        while let Some(image) = next.take() {
             next = image.parent.as_ref().and_then(|parent| state.image(parent));
-            entry.id = Some(image.id);
-            entry.tags = image.repo_tags;
+            let last = image.config.history.len().checked_sub(1);
+            let entry = last.and_then(|last| entries.get_mut(last));
+            if let Some(entry) = entry.filter(|entry| entry.id.is_none()) {
+                entry.id = Some(image.id);
+                entry.tags = image.repo_tags;
+            }
         }
         entries.reverse();
         Ok(entries)

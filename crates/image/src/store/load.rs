@@ -184,7 +184,11 @@ impl Archive {
         for entry in entries {
             let mut names = Vec::new();
             for tag in entry.repo_tags.unwrap_or_default() {
-                names.push(Reference::parse(&tag)?.with_default_tag());
+                let name = Reference::parse(&tag)?;
+                if name.digest().is_some() {
+                    return Err(wrong(&format!("invalid tag {tag:?}")));
+                }
+                names.push(name.with_default_tag());
             }
             self.file(&entry.config)?;
             let layers = entry.layers.unwrap_or_default();

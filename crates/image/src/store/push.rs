@@ -33,7 +33,7 @@ impl Store {
     /// Pushes a tag.
     ///
     /// # Errors
-    /// [`crate::Error::NotTagged`], and the registry's ([`crate::RemoteError`]).
+    /// [`crate::Error::NotTagged`], [`crate::Error::NoSuchTag`], and the registry's ([`crate::RemoteError`]).
     pub async fn push(
         &self,
         reference: &Reference,
@@ -44,16 +44,22 @@ impl Store {
             return Err(Error::invalid("push", "cannot push a digest reference"));
         }
         let name = reference.clone().with_default_tag();
+        // Said before it is known whether the image is here, as by Docker.
+        progress(Progress::PushRefersTo(name.name()));
         let lease = self.lease();
         let image = {
             let mut state = self.inner.state();
             let id = state.index.tags.get(&name);
             let image = id.and_then(|id| state.image(id));
-            let image = image.ok_or_else(|| Error::NotTagged(name.familiar_name()))?;
+            let image = image.ok_or_else(|| {
+                match state.index.tags.keys().any(|tag| tag.name() == name.name()) {
+                    true => Error::NoSuchTag(name.familiar()),
+                    false => Error::NotTagged(name.familiar_name()),
+                }
+            })?;
             state.hold_image(lease.id(), &image);
             image
         };
-        progress(Progress::PushRefersTo(name.name()));
         let push = Push { store: &self.inner, name, image, sink: progress };
         push.run(auth, &lease).await
     }

@@ -84,6 +84,11 @@ impl Inner {
         lease: &Lease,
     ) -> Result<Image> {
         let config = parse_config(document)?;
+        let steps = config.history.iter().filter(|step| !step.empty_layer).count();
+        if steps > config.rootfs.diff_ids.len() {
+            let reason = "too many non-empty layers in History section";
+            return Err(Error::invalid("image config", reason));
+        }
         for layer in &config.rootfs.diff_ids {
             if self.hold_if_present(layer, lease).is_none() {
                 return Err(Error::NoSuchContent(layer.clone()));

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fs::File, io::Read, sync::Arc};
 
-use shoal_model::Digest;
+use shoal_model::{Digest, Platform, Reference};
 
 use super::{
     super::{
@@ -33,6 +33,11 @@ impl Archive {
     ) -> Result<Image> {
         let document = self.document(&wanted.config)?;
         let config = parse_config(&document)?;
+        let system = config.platform().os;
+        if system != Platform::host().os {
+            let reason = format!("cannot load {system} image on {}", Platform::host().os);
+            return Err(Error::invalid(wanted.config.clone(), reason));
+        }
         let diff_ids = &config.rootfs.diff_ids;
         if diff_ids.len() != wanted.layers.len() {
             let reason = format!(
@@ -63,7 +68,18 @@ impl Archive {
             })?;
         }
         let new = NewImage { tags: &wanted.names, ..NewImage::default() };
+        let before: Vec<(&Reference, Digest)> = {
+            let index = &store.state().index;
+            let known = |name| index.named(name).map(|id| (name, id.clone()));
+            wanted.names.iter().filter_map(known).collect()
+        };
         let image = store.put_image(&document, &new, lease)?;
+        for (name, old) in before.iter().filter(|(_, old)| *old != image.id) {
+            progress(Progress::Loaded(format!(
+                "The image {} already exists, renaming the old one with ID {old} to empty string",
+                name.familiar()
+            )));
+        }
         if wanted.names.is_empty() {
             progress(Progress::Loaded(format!("Loaded image ID: {}", image.id)));
         }

@@ -142,6 +142,37 @@ fn the_old_form_of_docker_loads() {
 }
 
 #[test]
+fn what_docker_does_not_load_is_refused_and_a_name_that_moves_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let layer = tar(&[("a", b"1")]);
+    let load = |config: &str, tag: &str, sink| {
+        let list = json!([{ "Config": "c", "RepoTags": [tag], "Layers": ["l"] }]).to_string();
+        let members: [(&str, &[u8]); 3] =
+            [("c", config.as_bytes()), ("l", &layer), ("manifest.json", list.as_bytes())];
+        store.load(&tar(&members)[..], sink)
+    };
+    let good = String::from_utf8(config(&[&layer])).unwrap();
+    let step = r#"{"created_by":"x"}"#;
+    let long = good.replacen('{', &format!("{{\"history\":[{step},{step}],"), 1);
+    let digest_name = format!("x@{}", digest(b""));
+    for (config, tag, reason) in [
+        (good.replace("linux", "windows"), "x:1", "cannot load windows image on linux"),
+        (long, "x:1", "too many non-empty layers in History section"),
+        (good.clone(), digest_name.as_str(), "invalid tag \"x@sha256:"),
+    ] {
+        let error = load(&config, tag, no_progress()).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+    let old = load(&good, "x:1", no_progress()).unwrap().remove(0).id;
+    let (sink, events) = recorder();
+    load(&good.replace("\"sh\"", "\"ash\""), "x:1", sink).unwrap();
+    let told =
+        format!("The image x:1 already exists, renaming the old one with ID {old} to empty string");
+    assert!(events.lock().unwrap().contains(&Progress::Loaded(told)));
+}
+
+#[test]
 fn a_list_of_too_many_images_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());

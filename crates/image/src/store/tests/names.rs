@@ -271,6 +271,21 @@ fn family(store: &Store) -> (Image, Image) {
 }
 
 #[test]
+fn each_image_is_shown_at_the_step_it_ends_with() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let base = image(&store, &[&[("a", b"1")]], &["base"], 100);
+    let mut config = (*base.config).clone();
+    let step =
+        |text: &str| History { created_by: text.into(), empty_layer: true, ..History::default() };
+    config.history.extend([step("ENV"), step("CMD")]);
+    let child = store.put_image(config, &base.layers, &[name("child")], Some(&base.id)).unwrap();
+    let history = store.history("child").unwrap();
+    let ids: Vec<_> = history.iter().map(|step| step.id.clone()).collect();
+    assert_eq!(ids, [Some(child.id), None, Some(base.id)]);
+}
+
+#[test]
 fn a_name_goes_although_the_image_is_needed() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());

@@ -310,7 +310,7 @@ async fn missing_images_and_registries_are_named_in_dockers_words() {
     let error = store.pull(&gone, &Auth::Anonymous, None, no_progress()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("Get \"http://{free}/v2/\": dial tcp: connect: connection refused")
+        format!("Get \"http://{free}/v2/\": dial tcp {free}: connect: connection refused")
     );
     assert_eq!(error.kind(), Kind::Unavailable);
     image(&store, &[&[("a", b"1")]], &[&gone.familiar()], 1);
