@@ -398,3 +398,30 @@ async fn users_must_say_who_they_are() {
     assert_eq!(registry.send(Method::POST, begin, &[], Body::empty()).await.status, 401);
     assert_eq!(registry.send(Method::POST, begin, &good, Body::empty()).await.status, 202);
 }
+
+#[tokio::test]
+async fn errors_say_what_they_are_about() {
+    let registry = Fixture::new();
+    let digest = digest(b"unknown");
+    for (path, code, detail) in [
+        ("/v2/a/b/manifests/zz".to_owned(), "MANIFEST_UNKNOWN", json!({ "Tag": "zz" })),
+        (
+            format!("/v2/a/b/manifests/{digest}"),
+            "MANIFEST_UNKNOWN",
+            json!({ "Name": "a/b", "Revision": digest }),
+        ),
+        (format!("/v2/a/b/blobs/{digest}"), "BLOB_UNKNOWN", json!(digest)),
+        ("/v2/a/b/tags/list".to_owned(), "NAME_UNKNOWN", json!({ "name": "a/b" })),
+    ] {
+        let answer = registry.get(&path).await;
+        assert_eq!(answer.error(), (404, code.to_owned()), "{path}");
+        assert_eq!(answer.json()["errors"][0]["detail"], detail, "{path}");
+    }
+    let users = Users::parse(&Users::line("ann", "secret")).unwrap();
+    let closed = Fixture::with_users(users);
+    let refused = closed.get("/v2/a/b/tags/list").await;
+    let access = json!([{ "Type": "repository", "Class": "", "Name": "a/b", "Action": "pull" }]);
+    assert_eq!(refused.json()["errors"][0]["detail"], access);
+    let base = closed.get("/v2/").await;
+    assert_eq!(base.json()["errors"][0].get("detail"), None);
+}

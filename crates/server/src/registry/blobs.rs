@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, Method, Response as HttpResponse, StatusCode, header},
     response::Response,
 };
+use serde_json::json;
 use shoal_model::Digest;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
@@ -22,8 +23,9 @@ use super::{
 /// Bytes read from disk at once.
 const CHUNK: usize = 256 << 10;
 
-fn unknown() -> RegistryError {
-    RegistryError::new(Code::BlobUnknown, "blob unknown to registry")
+fn unknown(digest: &Digest) -> RegistryError {
+    let error = RegistryError::new(Code::BlobUnknown, "blob unknown to registry");
+    error.about(json!(digest.as_str()))
 }
 
 pub(super) async fn get(
@@ -37,7 +39,7 @@ pub(super) async fn get(
     let found = blocking(move || {
         store.open_blob(&name, &wanted_digest).map_err(RegistryError::io("open blob"))
     });
-    let (file, size) = found.await?.ok_or_else(unknown)?;
+    let (file, size) = found.await?.ok_or_else(|| unknown(&digest))?;
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     let (status, start, length) = match wanted(range, size) {
         Wanted::Whole => (StatusCode::OK, 0, size),
@@ -74,12 +76,12 @@ pub(super) async fn delete(
     name: Name,
     digest: Digest,
 ) -> Result<Response, RegistryError> {
-    let store = storage.clone();
+    let (store, missing) = (storage.clone(), unknown(&digest));
     let was_there = blocking(move || {
         store.unlink_blob(&name, &digest).map_err(RegistryError::io("delete blob"))
     });
     if !was_there.await? {
-        return Err(unknown());
+        return Err(missing);
     }
     super::empty(StatusCode::ACCEPTED, &[])
 }

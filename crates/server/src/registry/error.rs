@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde_json::{Value, json};
 
 /// Codes of the OCI distribution specification, and Docker's beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +63,21 @@ impl Code {
 pub(super) struct RegistryError {
     pub(super) code: Code,
     message: String,
+    detail: Value,
     headers: Vec<(HeaderName, String)>,
 }
 
 impl RegistryError {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), headers: Vec::new() }
+        Self { code, message: message.into(), detail: Value::Null, headers: Vec::new() }
+    }
+
+    /// What it is about, in the form the distribution registry gives it. Docker
+    /// needs it: without, it takes an error for its bare code and does not say
+    /// which image it was about.
+    #[must_use]
+    pub(super) fn about(self, detail: Value) -> Self {
+        Self { detail, ..self }
     }
 
     #[must_use]
@@ -93,9 +103,11 @@ impl RegistryError {
 impl IntoResponse for RegistryError {
     fn into_response(self) -> Response {
         let (code, status) = self.code.text_and_status();
-        let body = serde_json::json!({
-            "errors": [{ "code": code, "message": self.message, "detail": null }]
-        });
+        let mut error = json!({ "code": code, "message": self.message });
+        if !self.detail.is_null() {
+            error["detail"] = self.detail;
+        }
+        let body = json!({ "errors": [error] });
         let mut response = (status, axum::Json(body)).into_response();
         for (name, value) in self.headers {
             if let Ok(value) = HeaderValue::from_str(&value) {

@@ -53,6 +53,7 @@ pub(super) async fn tags(
         blocking(move || store.tags(&repository).map_err(RegistryError::io("list tags"))).await?;
     let tags = tags.ok_or_else(|| {
         RegistryError::new(Code::NameUnknown, "repository name not known to registry")
+            .about(json!({ "name": name.as_str() }))
     })?;
     let tags = tags.iter().map(|tag| tag.as_str().to_owned()).collect();
     let page = Page::of(uri, tags)?;

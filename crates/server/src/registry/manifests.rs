@@ -9,6 +9,7 @@ use axum::{
     response::Response,
 };
 use serde::Deserialize;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use shoal_model::Digest;
 
@@ -53,8 +54,14 @@ struct Part {
     urls: Vec<String>,
 }
 
-fn unknown() -> RegistryError {
-    RegistryError::new(Code::ManifestUnknown, "manifest unknown")
+fn unknown(name: &Name, reference: &ManifestReference) -> RegistryError {
+    let detail = match reference {
+        ManifestReference::Tag(tag) => json!({ "Tag": tag.as_str() }),
+        ManifestReference::Digest(digest) => {
+            json!({ "Name": name.as_str(), "Revision": digest.as_str() })
+        }
+    };
+    RegistryError::new(Code::ManifestUnknown, "manifest unknown").about(detail)
 }
 
 fn invalid(reason: impl std::fmt::Display) -> RegistryError {
@@ -67,11 +74,11 @@ pub(super) async fn get(
     reference: ManifestReference,
     method: Method,
 ) -> Result<Response, RegistryError> {
-    let store = storage.clone();
+    let (store, missing) = (storage.clone(), unknown(&name, &reference));
     let found = blocking(move || {
         store.manifest(&name, &reference).map_err(RegistryError::io("read manifest"))
     });
-    let found = found.await?.ok_or_else(unknown)?;
+    let found = found.await?.ok_or(missing)?;
     let response = HttpResponse::builder()
         .status(StatusCode::OK)
         .header(header::CONTENT_TYPE, found.media_type)
@@ -130,7 +137,7 @@ pub(super) async fn delete(
     name: Name,
     reference: ManifestReference,
 ) -> Result<Response, RegistryError> {
-    let store = storage.clone();
+    let (store, missing) = (storage.clone(), unknown(&name, &reference));
     let was_there = blocking(move || {
         let io = RegistryError::io("delete manifest");
         let subject = match store.manifest(&name, &reference) {
@@ -143,7 +150,7 @@ pub(super) async fn delete(
         let subject = subject.map(|subject| subject.digest);
         store.delete_manifest(&name, &reference, subject.as_ref()).map_err(io)
     });
-    if was_there.await? { empty(StatusCode::ACCEPTED, &[]) } else { Err(unknown()) }
+    if was_there.await? { empty(StatusCode::ACCEPTED, &[]) } else { Err(missing) }
 }
 
 /// The media type, which header and document must agree about; what it is must
@@ -180,7 +187,8 @@ fn check_media_type(content: &Content, stated: Option<String>) -> Result<String,
 fn check_parts(storage: &Storage, name: &Name, content: &Content) -> Result<(), RegistryError> {
     let missing = |digest: &Digest| {
         let reason = format!("blob unknown to registry: {digest}");
-        Err(RegistryError::new(Code::ManifestBlobUnknown, reason))
+        let error = RegistryError::new(Code::ManifestBlobUnknown, reason);
+        Err(error.about(json!(digest.as_str())))
     };
     let layers = content.layers.iter().flatten().filter(|layer| layer.urls.is_empty());
     for part in content.config.iter().chain(layers) {

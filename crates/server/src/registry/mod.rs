@@ -28,6 +28,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -90,7 +91,10 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
 async fn dispatch(registry: &Registry, request: Request) -> Result<Response, RegistryError> {
     let method = request.method().clone();
     let route = Route::parse(request.uri().path())?;
-    registry.users.check(request.headers())?;
+    registry
+        .users
+        .check(request.headers())
+        .map_err(|error| error.about(access(&method, &route)))?;
     let storage = &registry.storage;
     match (method, route) {
         (Method::GET | Method::HEAD, Route::Base) => Ok(base()),
@@ -121,6 +125,19 @@ async fn dispatch(registry: &Registry, request: Request) -> Result<Response, Reg
         (Method::DELETE, Route::Upload(name, id)) => uploads::cancel(storage, name, id).await,
         _ => Err(RegistryError::new(Code::Unsupported, "the operation is unsupported")),
     }
+}
+
+/// What a request needs, as the distribution registry words it; nothing for
+/// what is of no repository.
+fn access(method: &Method, route: &Route) -> Value {
+    let Some(name) = route.name() else { return Value::Null };
+    let actions: &[&str] = match *method {
+        Method::GET | Method::HEAD => &["pull"],
+        Method::DELETE => &["delete"],
+        _ => &["pull", "push"],
+    };
+    let record = |action: &&str| json!({ "Type": "repository", "Class": "", "Name": name.as_str(), "Action": action });
+    actions.iter().map(record).collect()
 }
 
 /// Clients ask for this to see whether here is a registry, and whether their

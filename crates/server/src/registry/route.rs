@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use serde_json::json;
 use shoal_model::Digest;
 
 use super::error::{Code, RegistryError};
@@ -76,11 +77,25 @@ impl Route {
         }
         Err(not_here())
     }
+
+    /// The repository it is about.
+    pub(super) fn name(&self) -> Option<&Name> {
+        match self {
+            Self::Base | Self::Catalog => None,
+            Self::Tags(name)
+            | Self::Manifest(name, _)
+            | Self::Blob(name, _)
+            | Self::Uploads(name)
+            | Self::Upload(name, _)
+            | Self::Referrers(name, _) => Some(name),
+        }
+    }
 }
 
 pub(super) fn digest(text: &str) -> Result<Digest, RegistryError> {
     text.parse().map_err(|_| {
         RegistryError::new(Code::DigestInvalid, "provided digest did not match uploaded content")
+            .about(json!({ "Digest": text }))
     })
 }
 
@@ -97,7 +112,8 @@ impl FromStr for Name {
         if text.len() <= NAME_MAX_BYTES && text.split('/').all(is_component) {
             Ok(Self(text.into()))
         } else {
-            Err(RegistryError::new(Code::NameInvalid, "invalid repository name"))
+            let error = RegistryError::new(Code::NameInvalid, "invalid repository name");
+            Err(error.about(json!({ "Name": text })))
         }
     }
 }
@@ -140,7 +156,8 @@ impl FromStr for Tag {
         if first && text.len() <= TAG_MAX_BYTES && text.bytes().all(inner) {
             Ok(Self(text.into()))
         } else {
-            Err(RegistryError::new(Code::TagInvalid, "manifest tag did not match URI"))
+            let error = RegistryError::new(Code::TagInvalid, "manifest tag did not match URI");
+            Err(error.about(json!({ "Tag": text })))
         }
     }
 }
