@@ -26,6 +26,7 @@ use shoal_model::Kind;
 pub(super) use list::read_bool;
 pub(super) use list::render as render_entry;
 pub(super) use platform::read_platform;
+pub(super) use tag::checked;
 
 use super::error::{ApiError, Result};
 use super::front::{App, SharedFront};

@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use serde_json::Value;
 use shoal_engine::events::ObjectType;
-use shoal_image::{Auth, ProgressSink};
+use shoal_image::{Auth, Progress, ProgressSink};
 use shoal_model::{Digest, Platform, Reference};
 
 use super::super::error::{ApiError, Result};
@@ -68,19 +68,21 @@ fn reference(image: &str, tag: Option<&str>) -> Result<Reference> {
     }
 }
 
+/// Pulls one image; whether that brought something.
 async fn pull_one(
     front: &Arc<Front>,
     reference: &Reference,
     auth: &Auth,
     platform: Option<&Platform>,
     sink: ProgressSink,
-) -> Result<()> {
-    front.images.pull(reference, auth, platform, sink).await?;
+) -> Result<bool> {
+    let pulled = front.images.pull(reference, auth, platform, sink).await?;
     let name = reference.familiar();
     front.tell(ObjectType::Image, "pull", &name, &[("name", &reference.familiar_name())]);
-    Ok(())
+    Ok(pulled.newer)
 }
 
+/// Pulls all tags; one line at the end says how it went, as Docker's does.
 async fn pull_all(
     front: &Arc<Front>,
     repository: &Reference,
@@ -88,9 +90,17 @@ async fn pull_all(
     platform: Option<&Platform>,
     sink: &ProgressSink,
 ) -> Result<()> {
+    let of_one = Arc::clone(sink);
+    let of_one: ProgressSink = Arc::new(move |event| match event {
+        Progress::Status(_) => {}
+        event => of_one(event),
+    });
+    let mut newer = false;
     for tag in front.images.remote_tags(repository, auth).await? {
         let reference = repository.with_tag(&tag)?;
-        pull_one(front, &reference, auth, platform, Arc::clone(sink)).await?;
+        newer |= pull_one(front, &reference, auth, platform, Arc::clone(&of_one)).await?;
     }
+    let what = if newer { "Downloaded newer image" } else { "Image is up to date" };
+    sink(Progress::Status(format!("Status: {what} for {}", repository.familiar())));
     Ok(())
 }

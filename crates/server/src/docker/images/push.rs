@@ -1,11 +1,14 @@
 //! `POST /images/{name}/push`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use serde_json::json;
 use shoal_engine::events::ObjectType;
-use shoal_image::ListFilter;
+use shoal_image::{ListFilter, Progress, ProgressSink};
 use shoal_model::Reference;
 
 use super::super::error::Result;
@@ -30,7 +33,7 @@ pub(super) async fn push(
         (None, None) => all_tags(&front, &reference)?,
     };
     let queue = Queue::default();
-    let sink = queue.sink();
+    let sink = told_once(queue.sink());
     respond(queue, async move {
         let mut lines = Vec::new();
         for reference in references {
@@ -48,6 +51,17 @@ pub(super) async fn push(
         Ok(lines)
     })
     .await
+}
+
+/// A sink that hears of the repository once, however many tags are pushed.
+fn told_once(sink: ProgressSink) -> ProgressSink {
+    let told = AtomicBool::new(false);
+    Arc::new(move |event| {
+        let repeated = matches!(event, Progress::PushRefersTo(_)) && told.swap(true, Relaxed);
+        if !repeated {
+            sink(event);
+        }
+    })
 }
 
 fn all_tags(front: &Front, repository: &Reference) -> Result<Vec<Reference>> {

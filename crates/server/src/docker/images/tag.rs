@@ -34,5 +34,29 @@ pub(super) fn target(repository: &str, tag: Option<&str>) -> Result<Reference> {
         Some(tag) => reference.with_tag(tag)?,
         None => reference,
     };
-    Ok(reference.with_default_tag())
+    checked(reference.with_default_tag())
+}
+
+/// A name an image may get.
+///
+/// # Errors
+/// For the one that reads like an id.
+pub(in super::super) fn checked(reference: Reference) -> Result<Reference> {
+    if reference.familiar_name() == "sha256" {
+        let reason = "refusing to create an ambiguous tag using digest algorithm as name";
+        return Err(ApiError::invalid(reason));
+    }
+    Ok(reference)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_image_is_named_like_an_id() {
+        let error = target("sha256", Some("abc")).expect_err("refused");
+        assert!(error.message().contains("ambiguous tag"), "{}", error.message());
+        assert_eq!(target("a/sha256", None).expect("a name").familiar(), "a/sha256:latest");
+    }
 }

@@ -83,10 +83,17 @@ pub(super) async fn import(
     }
     let target: Option<Reference> =
         query.get("repo").map(|repository| target(repository, query.get("tag"))).transpose()?;
+    if target.as_ref().is_some_and(|name| name.digest().is_some()) {
+        return Err(ApiError::invalid("cannot import digest reference"));
+    }
+    let platform = query.get("platform").map(read_platform).transpose()?;
+    if platform.as_ref().is_some_and(|platform| platform.os != "linux") {
+        return Err(ApiError::invalid("operating system is not supported"));
+    }
     let options = ImportOptions {
         config: changes::read(query.all("changes"))?,
         message: query.get("message").unwrap_or("Imported from -").to_owned(),
-        platform: query.get("platform").map(read_platform).transpose()?,
+        platform,
         created: front.now(),
     };
     let work = move |front: &super::super::front::Front| {
