@@ -18,7 +18,7 @@ pub struct Build {
     pub(crate) request: BuildRequest,
 }
 
-/// Reads the Dockerfile of a context, applies its `.dockerignore` and refuses
+/// Reads the Dockerfile of a context, hides what its `.dockerignore` names and refuses
 /// what this builder cannot do before anything runs. Blocks.
 ///
 /// # Errors
@@ -32,7 +32,7 @@ pub fn prepare(context: Context, request: BuildRequest) -> Result<Build, BuildEr
     let own = format!("{}.dockerignore", request.dockerfile);
     let tree = context.tree().map_err(|error| BuildError::NotFound(error.to_string()))?;
     let name = if tree.stat(Path::new(&own)).is_ok() { own.as_str() } else { ".dockerignore" };
-    context.apply_ignore(Path::new(name))?;
+    context.hide_ignored(Path::new(name), &crate::tree::clean(Path::new(&request.dockerfile)))?;
     Ok(Build { context, file, graph, request })
 }
 

@@ -3,6 +3,8 @@
 //! Pure: an event in, lines out. Clients (docker-py, Compose 1) look for
 //! `Successfully built` and for the `aux` line, so the text is interface.
 
+use std::collections::VecDeque;
+
 use serde_json::json;
 use shoal_image::Progress;
 use shoal_model::Digest;
@@ -46,15 +48,62 @@ impl Line {
     }
 }
 
-/// The lines of an event. A quiet build (`q=1`) shows the image id and nothing
-/// else.
-pub fn event(event: &Event, quiet: bool) -> Vec<Line> {
-    if quiet {
-        return match event {
-            Event::Built(id) => vec![Line::Stream(format!("{id}\n"))],
-            _ => Vec::new(),
-        };
+/// Bytes of a quiet build's output that are kept in case it fails; older lines
+/// go first.
+const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
+
+/// The lines of one build. A quiet one (`q=1`) shows the image id and nothing
+/// else, unless it fails: then it shows what it did before, as Docker does.
+#[derive(Debug, Default)]
+pub struct Renderer {
+    quiet: bool,
+    held: VecDeque<String>,
+    held_bytes: usize,
+    lost: bool,
+}
+
+impl Renderer {
+    /// For a build that is quiet or not.
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, ..Self::default() }
     }
+
+    /// The lines of an event.
+    pub fn event(&mut self, event: &Event) -> Vec<Line> {
+        match event {
+            _ if !self.quiet => lines(event),
+            Event::Built(id) => stream(format!("{id}\n")),
+            event => {
+                self.hold(lines(event));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The lines that end the stream of a build that failed.
+    pub fn error(&mut self, error: &BuildError) -> Vec<Line> {
+        let lost = self.lost.then(|| "[the output before this was left out]\n".to_owned());
+        let held = lost.into_iter().chain(std::mem::take(&mut self.held)).map(Line::Stream);
+        let end = Line::Error { message: error.to_string(), code: error.exit_code() };
+        held.chain([end]).collect()
+    }
+
+    fn hold(&mut self, lines: Vec<Line>) {
+        for line in lines {
+            let Line::Stream(text) = line else { continue };
+            self.held_bytes += text.len();
+            self.held.push_back(text);
+        }
+        while self.held_bytes > MAX_HELD_BYTES {
+            let Some(oldest) = self.held.pop_front() else { break };
+            self.held_bytes -= oldest.len();
+            self.lost = true;
+        }
+    }
+}
+
+/// The lines of an event of a build that is not quiet.
+pub fn lines(event: &Event) -> Vec<Line> {
     match event {
         Event::Step { number, total, text } => {
             vec![Line::Stream(format!("Step {number}/{total} : {text}")), newline()]
@@ -79,11 +128,6 @@ pub fn event(event: &Event, quiet: bool) -> Vec<Line> {
         ],
         Event::Tagged(name) => stream(format!("Successfully tagged {}\n", name.familiar())),
     }
-}
-
-/// The line that ends the stream of a build that failed.
-pub fn error(error: &BuildError) -> Line {
-    Line::Error { message: error.to_string(), code: error.exit_code() }
 }
 
 fn stream(text: impl Into<String>) -> Vec<Line> {
@@ -112,7 +156,7 @@ mod tests {
     fn text(events: &[Event]) -> String {
         events
             .iter()
-            .flat_map(|e| event(e, false))
+            .flat_map(lines)
             .filter_map(|line| match line {
                 Line::Stream(text) => Some(text),
                 _ => None,
@@ -139,17 +183,35 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_build_shows_the_id() {
+    fn a_quiet_build_shows_the_id_or_why_it_failed() {
         let id = Digest::sha256([1; 32]);
-        assert_eq!(event(&Event::CacheHit, true), []);
-        assert_eq!(event(&Event::Built(id.clone()), true), [Line::Stream(format!("{id}\n"))]);
+        let mut quiet = Renderer::new(true);
+        assert_eq!(quiet.event(&Event::CacheHit), []);
+        assert_eq!(quiet.event(&Event::Built(id.clone())), [Line::Stream(format!("{id}\n"))]);
+        let ended = quiet.error(&BuildError::Cancelled);
+        assert_eq!(ended[0], Line::Stream(" ---> Using cache\n".into()));
+        assert!(matches!(&ended[1..], [Line::Error { .. }]));
+    }
+
+    #[test]
+    fn a_quiet_build_keeps_the_end_of_much_output() {
+        let mut quiet = Renderer::new(true);
+        for number in 0..5 {
+            let text = format!("{number}").repeat(1024 * 1024);
+            assert_eq!(quiet.event(&Event::Output { stream: OutputStream::Stdout, text }), []);
+        }
+        let ended = quiet.error(&BuildError::Cancelled);
+        assert_eq!(ended[0], Line::Stream("[the output before this was left out]\n".into()));
+        assert!(matches!(&ended[1], Line::Stream(text) if text.starts_with('1')));
+        assert_eq!(ended.len(), 6);
     }
 
     #[test]
     fn errors_carry_the_exit_code() {
         let failed = BuildError::Run { command: "/bin/sh -c exit 3".into(), code: 3 };
         let json: serde_json::Value =
-            serde_json::from_str(&error(&failed).to_json().unwrap()).unwrap();
+            serde_json::from_str(&Renderer::new(false).error(&failed)[0].to_json().unwrap())
+                .unwrap();
         let message = "The command '/bin/sh -c exit 3' returned a non-zero code: 3";
         assert_eq!(json, json!({"errorDetail": {"code": 3, "message": message}, "error": message}));
     }

@@ -22,6 +22,8 @@ pub struct BuildRequest {
     pub platform: Option<Platform>,
     /// Run every step.
     pub no_cache: bool,
+    /// Images whose steps need not run again, if they are here.
+    pub cache_from: Vec<String>,
     /// Ask the registries for newer base images.
     pub pull: bool,
     /// The network of `RUN`: `default`, `none`, `host` or a name.
@@ -40,6 +42,7 @@ impl Default for BuildRequest {
             target: None,
             platform: None,
             no_cache: false,
+            cache_from: Vec::new(),
             pull: false,
             network: "default".to_owned(),
             extra_hosts: Vec::new(),

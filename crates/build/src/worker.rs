@@ -25,6 +25,12 @@ pub trait Worker: Send + Sync + 'static {
         progress: ProgressSink,
     ) -> impl Future<Output = Result<BaseImage, WorkerError>> + Send;
 
+    /// An image to take steps from, if it is here: nothing is pulled for that.
+    fn cache_source(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<BaseImage>, WorkerError>> + Send;
+
     /// A fresh file system on top of layers, named by diff id, lowest first.
     fn snapshot(
         &self,

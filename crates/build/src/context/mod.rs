@@ -6,6 +6,7 @@ mod compression;
 
 use std::{
     io::{self, Read},
+    os::fd::AsFd as _,
     path::Path,
 };
 
@@ -13,7 +14,7 @@ use shoal_model::{Classify, Kind};
 use tempfile::TempDir;
 
 use crate::ignore::{Ignore, MAX_IGNORE_BYTES};
-use crate::tree::{self, Tree};
+use crate::tree::{self, Owner, Tree};
 
 pub(crate) use archive::{Unpack, looks_like_tar, unpack};
 pub(crate) use compression::{Compression, decoder, detect};
@@ -125,21 +126,26 @@ impl Context {
         Tree::open(self.directory.path())
     }
 
-    /// Removes what `.dockerignore` leaves out. The client has done so before,
-    /// except for the Dockerfile and the `.dockerignore` themselves, which it
-    /// has to send; other clients may not have.
+    /// Removes the Dockerfile and the list of ignored files if that list names
+    /// them: a client has to send the two. All else it names is the client's
+    /// business, as it is with Docker: who sends a tar wants what is in it.
     ///
     /// # Errors
-    /// If the file cannot be read or a pattern is not well-formed.
-    pub(crate) fn apply_ignore(&self, name: &Path) -> Result<(), ContextError> {
+    /// If the list cannot be read or a pattern is not well-formed.
+    pub(crate) fn hide_ignored(&self, list: &Path, dockerfile: &Path) -> Result<(), ContextError> {
         let tree = self.tree().map_err(ContextError::Write)?;
-        let bytes = match tree.read(name, MAX_IGNORE_BYTES as u64) {
+        let bytes = match tree.read(list, MAX_IGNORE_BYTES as u64) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(ContextError::Ignore(error.to_string())),
         };
         let ignore = Ignore::parse(&bytes).map_err(ContextError::Ignore)?;
-        tree::remove_matching(&tree, &ignore).map_err(ContextError::Write)
+        for path in [list, dockerfile].into_iter().filter(|path| ignore.matches(path)) {
+            let (parent, name) =
+                tree.parent(path, Owner::default()).map_err(ContextError::Write)?;
+            tree::remove_entry(parent.as_fd(), &name).map_err(ContextError::Write)?;
+        }
+        Ok(())
     }
 }
 

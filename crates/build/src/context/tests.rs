@@ -172,26 +172,27 @@ fn an_archive_may_stop_behind_its_last_file() {
 }
 
 #[test]
-fn ignored_files_are_gone() {
+fn only_the_two_files_a_client_must_send_are_hidden() {
     let place = Place::new();
-    let bytes = TarContext::new()
-        .file(".dockerignore", "*.log\nbuild\n!build/keep\n.dockerignore\n")
-        .directory("build")
-        .file("build/keep", "1")
-        .file("build/drop", "1")
-        .file("a.log", "1")
-        .file("d/a.log", "1")
-        .file("b", "1")
-        .into_bytes();
-    let context = place.receive(&bytes).unwrap();
-    context.apply_ignore(Path::new(".dockerignore")).unwrap();
-    let mut left = Vec::new();
-    tree::walk(&context.tree().unwrap(), Path::new(""), &mut |entry| {
-        left.push(entry.path.display().to_string());
-        Ok(tree::Walk::Enter)
-    })
-    .unwrap();
-    assert_eq!(left, ["b", "build", "build/keep", "d", "d/a.log"]);
+    let left = |list: &str| {
+        let bytes = TarContext::new()
+            .file(".dockerignore", list)
+            .file("a.log", "1")
+            .file("d/Dockerfile", "FROM x")
+            .into_bytes();
+        let context = place.receive(&bytes).unwrap();
+        context.hide_ignored(Path::new(".dockerignore"), Path::new("d/Dockerfile")).unwrap();
+        let mut left = Vec::new();
+        tree::walk(&context.tree().unwrap(), Path::new(""), &mut |entry| {
+            left.push(entry.path.display().to_string());
+            Ok(tree::Walk::Enter)
+        })
+        .unwrap();
+        left.join(" ")
+    };
+    assert_eq!(left("*.log\n"), ".dockerignore a.log d d/Dockerfile");
+    assert_eq!(left("*.log\n.dockerignore\nd\n"), "a.log d");
+    assert_eq!(left("*\n!d\n"), "a.log d d/Dockerfile");
 }
 
 proptest! {

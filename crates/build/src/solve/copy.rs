@@ -23,8 +23,9 @@ pub(super) async fn workdir<W: Worker>(
     path: String,
 ) -> Result<(), BuildError> {
     let key = stage.state.key.step(["workdir", path.as_str()]);
+    let created_by = nop(&stage.state, &format!("WORKDIR {path}"));
     let mut slot = stage.shared.once.step(&key).await;
-    let step = match stage.find(&key, slot.as_ref()).await? {
+    let step = match stage.find(&key, slot.as_ref(), &created_by).await? {
         Some(found) => found,
         None => {
             let directory = PathBuf::from(&path);
@@ -42,8 +43,7 @@ pub(super) async fn workdir<W: Worker>(
     };
     *slot = Some(step.clone());
     drop(slot);
-    stage.state.config.config.working_dir = path.clone();
-    let created_by = nop(&stage.state, &format!("WORKDIR {path}"));
+    stage.state.config.config.working_dir = path;
     stage.finish(key, &step, created_by).await
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn copy<W: Worker>(
     let comment = format!("{} {chown}{label} in {to} ", step.instruction);
     let created_by = nop(&stage.state, &comment);
     let mut slot = stage.shared.once.step(&key).await;
-    let done = match stage.find(&key, slot.as_ref()).await? {
+    let done = match stage.find(&key, slot.as_ref(), &created_by).await? {
         Some(found) => found,
         None => {
             let layer = write(stage, move |tree| files::copy(&step, &source, &found, tree)).await?;

@@ -8,6 +8,7 @@ mod once;
 mod order;
 mod output;
 mod run;
+mod sources;
 mod stage;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -44,6 +45,8 @@ struct Shared<W> {
     order: Order,
     permits: Semaphore,
     once: Once,
+    /// The images of `--cache-from` that are here.
+    sources: Vec<ImageConfig>,
     /// The result of each stage, once it has one.
     results: Vec<watch::Sender<Option<Arc<State>>>>,
 }
@@ -72,6 +75,7 @@ impl Build {
             order: Order::new(&graph.needed, progress.clone()),
             permits: Semaphore::new(MAX_PARALLEL_STEPS),
             once: Once::default(),
+            sources: cache_sources(&*worker, &request).await?,
             results: graph.stages.iter().map(|_| watch::Sender::new(None)).collect(),
             worker: worker.clone(),
             context,
@@ -85,6 +89,18 @@ impl Build {
         }
         finish(&*worker, &state, &shared.request, &progress).await
     }
+}
+
+/// An image that is not here is passed over: it is no more than a hint.
+async fn cache_sources<W: Worker>(
+    worker: &W,
+    request: &BuildRequest,
+) -> Result<Vec<ImageConfig>, BuildError> {
+    let mut sources = Vec::new();
+    for name in &request.cache_from {
+        sources.extend(worker.cache_source(name).await?.map(|image| image.config));
+    }
+    Ok(sources)
 }
 
 async fn run_stages<W: Worker>(shared: &Arc<Shared<W>>) -> Result<Arc<State>, BuildError> {

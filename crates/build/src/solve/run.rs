@@ -33,7 +33,7 @@ pub(super) async fn run<W: Worker>(
     parts.extend(scripts.iter().flat_map(|s| [s.path.clone(), s.content.clone()]));
     let key = stage.state.key.step(&parts);
     let mut slot = shared.once.step(&key).await;
-    if let Some(found) = stage.find(&key, slot.as_ref()).await? {
+    if let Some(found) = stage.find(&key, slot.as_ref(), &created_by).await? {
         *slot = Some(found.clone());
         drop(slot);
         return stage.finish(key, &found, created_by).await;

@@ -6,7 +6,7 @@ use shoal_image::ProgressSink;
 use shoal_model::{Digest, Platform};
 use tokio::sync::mpsc;
 
-use super::{Shared, copy, run, total_steps};
+use super::{Shared, copy, run, sources, total_steps};
 use crate::{
     BuildError, CachedStep, Event, ResolveImage, Worker, WorkerError,
     cache_key::CacheKey,
@@ -19,6 +19,9 @@ use crate::{
 /// Events of a pull that may wait for the reader; what is more is left out, as
 /// the next one says the same with newer numbers.
 const PULL_EVENTS: usize = 256;
+
+/// Docker neither makes nor loads an image of more layers.
+const MAX_LAYERS: usize = 125;
 
 /// A stage while it is being built.
 pub(super) struct Stage<W> {
@@ -200,27 +203,34 @@ impl<W: Worker> Stage<W> {
         let mut parts = vec!["change".to_owned()];
         parts.extend(change.key_parts());
         let key = self.state.key.step(parts);
+        // The line of the history is that of the shell the change may set.
+        change.apply(&mut self.state);
+        let created_by = nop(&self.state, &format!(" {comment}"));
         let mut slot = self.shared.once.step(&key).await;
-        let found = match self.find(&key, slot.as_ref()).await? {
+        let found = match self.find(&key, slot.as_ref(), &created_by).await? {
             Some(found) => found,
             None => self.remember(&key, None, comment.clone()).await?,
         };
         *slot = Some(found.clone());
         drop(slot);
-        change.apply(&mut self.state);
-        self.finish(key, &found, nop(&self.state, &format!(" {comment}"))).await
+        self.finish(key, &found, created_by).await
     }
 
-    /// The result of a step from this build or an earlier one.
+    /// The result of a step from this build, an earlier one or an image to take
+    /// steps from.
     pub(super) async fn find(
         &self,
         key: &CacheKey,
         in_this_build: Option<&CachedStep>,
+        created_by: &str,
     ) -> Result<Option<CachedStep>, BuildError> {
         let found = match in_this_build {
             Some(found) => Some(found.clone()),
             None if self.shared.request.no_cache => None,
-            None => self.shared.worker.cached(key).await?,
+            None => self.shared.worker.cached(key).await?.or_else(|| {
+                let mut sources = self.shared.sources.iter();
+                sources.find_map(|image| sources::find(image, &self.state.config, created_by))
+            }),
         };
         if found.is_some() {
             self.send(Event::CacheHit).await?;
@@ -248,6 +258,10 @@ impl<W: Worker> Stage<W> {
         step: &CachedStep,
         created_by: String,
     ) -> Result<(), BuildError> {
+        if step.layer.is_some() && self.state.config.rootfs.diff_ids.len() >= MAX_LAYERS {
+            let reason = format!("max depth exceeded: an image has at most {MAX_LAYERS} layers");
+            return Err(self.wrong(reason));
+        }
         self.state.advance(key, step.layer.as_ref(), &step.created, created_by);
         // Docker says it once for all triggers.
         if self.in_triggers {

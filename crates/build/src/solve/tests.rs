@@ -90,7 +90,7 @@ fn text(events: &[Event]) -> String {
             Event::StepDone(Some(_)) => text.push_str(" ---> ID\n"),
             Event::Built(_) => text.push_str("Successfully built ID\n"),
             event => {
-                for line in render::event(event, false) {
+                for line in render::lines(event) {
                     if let Line::Stream(part) = line {
                         text.push_str(&part);
                     }
@@ -185,7 +185,7 @@ async fn what_counts_for_the_cache() {
     assert_eq!(hits(&bench.build_with(context(0o600), dockerfile).await), 0, "permissions count");
     assert_eq!(hits(&bench.build_with(context(0o644), dockerfile).await), 3);
     bench.request.build_args.insert("V".into(), Some("x".into()));
-    assert_eq!(hits(&bench.build_with(context(0o644), dockerfile).await), 1, "arguments count");
+    assert_eq!(hits(&bench.build_with(context(0o644), dockerfile).await), 2, "arguments count");
     bench.request.no_cache = true;
     assert_eq!(hits(&bench.build_with(context(0o644), dockerfile).await), 0);
     bench.request.no_cache = false;
@@ -437,4 +437,54 @@ async fn nobody_listening_ends_the_build() {
     let (result, ()) = tokio::join!(build.solve(bench.worker.clone(), sender), listen);
     assert!(matches!(result, Err(BuildError::Cancelled)));
     assert_eq!(bench.worker.ran(), ["/bin/sh -c sleep 1"]);
+}
+
+#[tokio::test]
+async fn steps_are_taken_from_an_image_as_far_as_it_is_made_alike() {
+    let mut bench = Bench::new().await;
+    let context = |a: &str| TarContext::new().file("a", a).file("b", "b\n");
+    let dockerfile =
+        "FROM busybox\nSHELL [\"/bin/sh\", \"-ec\"]\nCOPY a /\nRUN cat /a > /c\nCOPY b /\n";
+    bench.request.tags = vec!["made:1".parse().unwrap()];
+    let first = bench.build_with(context("a\n"), dockerfile).await;
+    // As on a machine that has the image only.
+    bench.worker.forget_cache();
+    bench.request.cache_from = vec!["gone:1".into(), "made:1".into()];
+    let again = bench.build_with(context("a\n"), dockerfile).await;
+    assert_eq!(again.config(), first.config());
+    assert_eq!(again.text.matches("Using cache").count(), 4, "{}", again.text);
+    let other = bench.build_with(context("other\n"), dockerfile).await;
+    assert_eq!(other.text.matches("Using cache").count(), 1, "{}", other.text);
+    assert_eq!(bench.read(&other, "c"), "other\n");
+    bench.request.no_cache = true;
+    let anew = bench.build_with(context("a\n"), dockerfile).await;
+    assert_eq!(anew.text.matches("Using cache").count(), 0, "{}", anew.text);
+}
+
+#[tokio::test]
+async fn an_argument_counts_for_the_steps_that_see_it_only() {
+    let mut bench = Bench::new().await;
+    let dockerfile = "FROM busybox\nARG V\nCOPY f /f\nENV E=$V\nRUN echo $E > /v\n";
+    let build =
+        async |bench: &Bench| bench.build_with(TarContext::new().file("f", "1"), dockerfile).await;
+    bench.request.build_args.insert("V".into(), Some("1".into()));
+    build(&bench).await.config();
+    bench.request.build_args.insert("V".into(), Some("2".into()));
+    let second = build(&bench).await;
+    assert_eq!(second.text.matches("Using cache").count(), 2, "{}", second.text);
+    assert_eq!(bench.read(&second, "v"), "2\n");
+}
+
+#[tokio::test]
+async fn an_image_has_no_more_layers_than_docker_takes() {
+    let bench = Bench::new().await;
+    let dockerfile = |layers| {
+        let steps: String = (0..layers).map(|n| format!("COPY f /{n}\n")).collect();
+        format!("FROM scratch\n{steps}")
+    };
+    let build = async |layers| {
+        bench.build_with(TarContext::new().file("f", "1"), &dockerfile(layers)).await
+    };
+    assert_eq!(build(125).await.config().rootfs.diff_ids.len(), 125);
+    assert!(build(126).await.error().contains("max depth exceeded"));
 }

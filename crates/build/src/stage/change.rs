@@ -76,12 +76,9 @@ impl Change {
             pairs.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect()
         };
         let (name, parts) = match self {
-            Self::Arg { declared, values } => {
-                let values = values.iter().flat_map(|(name, value)| {
-                    [name.clone(), value.as_ref().map_or("unset".into(), |v| format!("={v}"))]
-                });
-                ("ARG", counted(declared).into_iter().chain(values).collect())
-            }
+            // As with Docker: a value counts where a step sees it, in what is
+            // expanded and in each `RUN`.
+            Self::Arg { declared, .. } => ("ARG", declared.clone()),
             Self::Cmd(list) => ("CMD", list.clone()),
             Self::Entrypoint(None) => ("no ENTRYPOINT", Vec::new()),
             Self::Entrypoint(Some(list)) => ("ENTRYPOINT", list.clone()),

@@ -18,6 +18,8 @@ pub fn changes<'a>(
     let none = BTreeMap::new();
     let scope = Scope { build_args: &none, global_args: &none, escape: '\\' };
     let mut state = State::scratch(&Platform::host());
+    // Only a stage of a build begins with a PATH.
+    state.config.config.env.clear();
     for text in instructions {
         let instruction = dockerfile::parse_trigger(text)?;
         let name = instruction.command.name();

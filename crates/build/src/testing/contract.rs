@@ -121,9 +121,12 @@ async fn images_are_found_again<W: Worker>(worker: &W, base: &[Digest]) {
     let id = worker.put_image(image).await.unwrap();
     for name in [tag.familiar(), id.to_string()] {
         let image = ResolveImage { name, platform: platform.clone(), pull: false };
+        let source = worker.cache_source(&image.name).await.unwrap();
         let found = worker.resolve(image, no_progress()).await.unwrap();
         assert_eq!((&found.id, &found.config), (&id, &config));
+        assert_eq!(source, Some(found));
     }
+    assert_eq!(worker.cache_source("shoal.test/contract:2").await.unwrap(), None);
     let missing = ResolveImage {
         name: "sha256:0000000000000000000000000000000000000000000000000000000000000000".into(),
         platform,

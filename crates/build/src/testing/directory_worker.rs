@@ -104,6 +104,11 @@ impl DirectoryWorker {
         self.tree_of(&image.config.rootfs.diff_ids)
     }
 
+    /// Forgets the steps of earlier builds.
+    pub fn forget_cache(&self) {
+        self.lock().cache.clear();
+    }
+
     /// Forgets the files of layers, as a garbage collection does.
     pub fn forget_layers(&self) -> io::Result<()> {
         std::fs::remove_dir_all(self.root.path().join("trees"))
@@ -144,6 +149,10 @@ impl Worker for DirectoryWorker {
         found.cloned().ok_or_else(|| {
             WorkerError::new(Kind::NotFound, format!("No such image: {}", image.name))
         })
+    }
+
+    async fn cache_source(&self, name: &str) -> Result<Option<BaseImage>, WorkerError> {
+        Ok(self.lock().images.get(name).cloned())
     }
 
     async fn snapshot(&self, layers: &[Digest]) -> Result<DirectorySnapshot, WorkerError> {

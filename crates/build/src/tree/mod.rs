@@ -13,14 +13,12 @@ mod write;
 use std::{
     ffi::OsStr,
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{BorrowedFd, OwnedFd},
     path::{Component, Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
-
-use crate::ignore::Ignore;
 
 pub(crate) use copy::{CopyOptions, copy_into, refuse_directory};
 pub(crate) use walk::{Walk, checksum, walk};
@@ -95,32 +93,6 @@ pub(crate) fn remove_entry(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<(
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
-}
-
-/// Removes the files that are to be left out. A directory stays while something
-/// in it stays.
-pub(crate) fn remove_matching(tree: &Tree, ignore: &Ignore) -> io::Result<()> {
-    let mut matching = Vec::new();
-    walk(tree, Path::new(""), &mut |entry| {
-        let matches = ignore.matches(entry.path);
-        if matches {
-            matching.push((entry.path.to_owned(), entry.kind() == FileType::Directory));
-        }
-        let whole = matches && !ignore.has_exceptions();
-        Ok(if whole { Walk::Skip } else { Walk::Enter })
-    })?;
-    for (path, is_directory) in matching.into_iter().rev() {
-        let (parent, name) = tree.parent(&path, Owner::default())?;
-        if is_directory && ignore.has_exceptions() {
-            match rustix::fs::unlinkat(&parent, &name, AtFlags::REMOVEDIR) {
-                Ok(()) | Err(Errno::NOTEMPTY) => {}
-                Err(error) => return Err(error.into()),
-            }
-        } else {
-            remove_entry(parent.as_fd(), &name)?;
-        }
-    }
-    Ok(())
 }
 
 /// The type of a file.

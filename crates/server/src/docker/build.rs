@@ -1,7 +1,5 @@
 //! `/build`: the classic builder.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -10,16 +8,18 @@ use axum::routing::post;
 use futures_util::{Stream, StreamExt, stream};
 use http::HeaderMap;
 use serde_json::{Value, json};
-use shoal_build::{Build, BuildRequest, Context, ContextLimits, render};
-use shoal_model::Reference;
+use shoal_build::render::{Line, Renderer};
+use shoal_build::{Build, BuildRequest, Context, ContextLimits, Event};
+use shoal_engine::events::ObjectType;
+use shoal_model::{Digest, Reference};
 use tokio::sync::mpsc;
 
 use super::body;
 use super::build_cache;
 use super::builder::BuildAuth;
 use super::error::{ApiError, Result};
-use super::front::{App, Front, SharedFront};
-use super::images::read_platform;
+use super::front::{App, SharedFront};
+use super::images::{checked, read_platform};
 use super::progress;
 use super::query::Query;
 use super::registry_auth;
@@ -56,37 +56,65 @@ async fn build(
 
 /// The lines of a build; dropping them cancels it.
 fn run(
-    front: &Arc<Front>,
+    front: &SharedFront,
     build: Build,
     auth: BuildAuth,
     quiet: bool,
 ) -> impl Stream<Item = Value> + Send + use<> {
     let (sender, receiver) = mpsc::channel(EVENTS);
     let solving = front.builder.solve(build, auth, sender);
-    let lines =
-        stream::unfold((receiver, Some(solving)), move |(mut events, solving)| async move {
-            let mut solving = solving?;
-            let event = tokio::select! {
-                biased;
-                Some(event) = events.recv() => Some(event),
-                done = &mut solving => {
-                    let mut lines = Vec::new();
-                    while let Ok(event) = events.try_recv() {
-                        lines.extend(render::event(&event, quiet));
-                    }
-                    lines.extend(done.err().map(|error| render::error(&error)));
-                    return Some((lines, (events, None)));
+    let shown = Shown { front: front.clone(), renderer: Renderer::new(quiet), built: None };
+    let begin = (receiver, shown, Some(solving));
+    let lines = stream::unfold(begin, |(mut events, mut shown, solving)| async move {
+        let mut solving = solving?;
+        let event = tokio::select! {
+            biased;
+            Some(event) = events.recv() => Some(event),
+            done = &mut solving => {
+                let mut lines = Vec::new();
+                while let Ok(event) = events.try_recv() {
+                    lines.extend(shown.event(&event));
                 }
-            };
-            let lines = event.map(|event| render::event(&event, quiet)).unwrap_or_default();
-            Some((lines, (events, Some(solving))))
-        });
+                if let Err(error) = done {
+                    lines.extend(shown.renderer.error(&error));
+                }
+                return Some((lines, (events, shown, None)));
+            }
+        };
+        let lines = event.map(|event| shown.event(&event)).unwrap_or_default();
+        Some((lines, (events, shown, Some(solving))))
+    });
     lines.flat_map(|lines| stream::iter(lines.into_iter().map(|line| render_line(&line))))
 }
 
-fn render_line(line: &render::Line) -> Value {
+/// What a build tells its client, and the listeners of `events`.
+struct Shown {
+    front: SharedFront,
+    renderer: Renderer,
+    built: Option<Digest>,
+}
+
+impl Shown {
+    fn event(&mut self, event: &Event) -> Vec<Line> {
+        match (event, &self.built) {
+            (Event::Built(id), _) => self.built = Some(id.clone()),
+            (Event::Tagged(name), Some(id)) => {
+                self.front.tell(
+                    ObjectType::Image,
+                    "tag",
+                    id.as_str(),
+                    &[("name", name.familiar())],
+                );
+            }
+            _ => {}
+        }
+        self.renderer.event(event)
+    }
+}
+
+fn render_line(line: &Line) -> Value {
     match line {
-        render::Line::Pull(event) => progress::render(event),
+        Line::Pull(event) => progress::render(event),
         other => {
             other.to_json().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(json!({}))
         }
@@ -105,6 +133,7 @@ fn read_request(query: &Query) -> Result<BuildRequest> {
         target: given("target"),
         platform: query.get("platform").map(read_platform).transpose()?,
         no_cache: query.flag("nocache"),
+        cache_from: read_json(query, "cachefrom")?,
         pull: query.flag("pull"),
         network: given("networkmode").unwrap_or_else(|| "default".to_owned()),
         extra_hosts: query
@@ -116,7 +145,9 @@ fn read_request(query: &Query) -> Result<BuildRequest> {
     })
 }
 
-/// `forcerm` and `rm` need no word here: intermediate containers never stay.
+/// `forcerm` needs no word here: intermediate containers never stay. That they
+/// are to stay is refused where somebody asks for it: the docker CLI sends
+/// `rm=0` for `--rm=false` only, while docker-py sends `rm=False` by itself.
 fn refuse(query: &Query) -> Result<()> {
     if query.get("version") == Some("2") {
         return Err(ApiError::unsupported(
@@ -124,6 +155,12 @@ fn refuse(query: &Query) -> Result<()> {
         ));
     }
     query.refuse(&["squash", "outputs"])?;
+    if query.get("rm") == Some("0") && !query.flag("forcerm") {
+        return Err(ApiError::unsupported("keeping the containers of a build (--rm=false, rm=0)"));
+    }
+    if let Some(isolation) = query.get("isolation").filter(|name| *name != "default") {
+        return Err(ApiError::invalid(format!("Unsupported isolation: {isolation:?}")));
+    }
     if query.get("remote").is_some() {
         return Err(ApiError::unsupported("a build context from a URL (remote)"));
     }
@@ -133,21 +170,16 @@ fn refuse(query: &Query) -> Result<()> {
             return Err(ApiError::unsupported(format!("limiting a build (the parameter {key:?})")));
         }
     }
-    for key in ["cpusetcpus", "cpusetmems", "cgroupparent", "securityopt"] {
+    for key in ["cpusetcpus", "cpusetmems", "cgroupparent", "securityopt", "ulimits"] {
         if query.get(key).is_some_and(|value| !matches!(value, "null" | "[]")) {
             return Err(ApiError::unsupported(format!("limiting a build (the parameter {key:?})")));
-        }
-    }
-    for key in ["ulimits", "cachefrom"] {
-        if query.get(key).is_some_and(|value| !matches!(value, "null" | "[]")) {
-            return Err(ApiError::unsupported(format!("the build parameter {key:?}")));
         }
     }
     Ok(())
 }
 
 fn read_tag(tag: &str) -> Result<Reference> {
-    Ok(Reference::parse(tag)?.with_default_tag())
+    checked(Reference::parse(tag)?.with_default_tag())
 }
 
 fn read_json<T: serde::de::DeserializeOwned + Default>(query: &Query, key: &str) -> Result<T> {
@@ -164,7 +196,7 @@ mod tests {
     #[test]
     fn what_the_cli_sends_is_understood() {
         let query = Query::parse(
-            "buildargs=%7B%22A%22%3A%22b%22%2C%22C%22%3Anull%7D&cachefrom=%5B%5D&cgroupparent=&cpuperiod=0\
+            "buildargs=%7B%22A%22%3A%22b%22%2C%22C%22%3Anull%7D&cachefrom=%5B%22a%22%5D&cgroupparent=&cpuperiod=0\
              &cpuquota=0&cpusetcpus=&cpusetmems=&cpushares=0&dockerfile=Dockerfile&labels=%7B%7D\
              &memory=0&memswap=0&networkmode=default&rm=1&shmsize=0&t=x%3A1&target=&ulimits=null&version=1",
         );
@@ -173,6 +205,7 @@ mod tests {
         assert_eq!(request.build_args["C"], None);
         assert_eq!(request.tags[0].familiar(), "x:1");
         assert_eq!(request.target, None);
+        assert_eq!(request.cache_from, ["a"]);
     }
 
     #[test]
@@ -181,12 +214,17 @@ mod tests {
             ("version=2", "BuildKit"),
             ("memory=5", "memory"),
             ("remote=https%3A%2F%2Fx", "remote"),
-            ("cachefrom=%5B%22a%22%5D", "cachefrom"),
+            ("ulimits=%5B%7B%22Name%22%3A%22nofile%22%7D%5D", "ulimits"),
             ("squash=1", "squash"),
+            ("rm=0", "--rm=false"),
+            ("isolation=hyperv", "hyperv"),
         ] {
             let error = read_request(&Query::parse(query)).expect_err(name);
             assert!(error.message().contains(name), "{}", error.message());
         }
         assert!(read_request(&Query::parse("t=UPPER")).is_err());
+        for query in ["rm=False", "rm=0&forcerm=1", "isolation=default"] {
+            read_request(&Query::parse(query)).expect(query);
+        }
     }
 }

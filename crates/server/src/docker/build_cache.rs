@@ -62,8 +62,16 @@ fn read_filter(query: &Query, now: Timestamp) -> Result<CacheFilter> {
     only(
         &filters,
         &[
-            "until", "unused-for", "id", "description", "type", "inuse", "shared", "private",
-            "label", "label!",
+            "until",
+            "unused-for",
+            "id",
+            "description",
+            "type",
+            "inuse",
+            "shared",
+            "private",
+            "label",
+            "label!",
         ],
     )?;
     if filters.contains_key("until") && filters.contains_key("unused-for") {
@@ -140,7 +148,10 @@ mod tests {
         for (query, name) in [
             ("filters=%7B%22parent%22%3A%5B%22a%22%5D%7D", "parent"),
             ("filters=%7B%22id%22%3A%5B%22a%22%2C%22b%22%5D%7D", "id"),
-            ("filters=%7B%22until%22%3A%5B%221m%22%5D%2C%22unused-for%22%3A%5B%221m%22%5D%7D", "until"),
+            (
+                "filters=%7B%22until%22%3A%5B%221m%22%5D%2C%22unused-for%22%3A%5B%221m%22%5D%7D",
+                "until",
+            ),
             ("max-used-space=5", "max-used-space"),
             ("keep-storage=-1", "keep-storage"),
         ] {

@@ -116,6 +116,10 @@ impl Worker for BuildWorker {
         resolve::resolve(&self.images, &self.auth, &self.lease, image, progress).await
     }
 
+    async fn cache_source(&self, name: &str) -> Result<Option<BaseImage>, WorkerError> {
+        resolve::cache_source(&self.images, &self.lease, name).await
+    }
+
     async fn snapshot(&self, layers: &[Digest]) -> Result<LayerSnapshot, WorkerError> {
         let (images, layers) = (self.images.clone(), layers.to_vec());
         blocking(move || LayerSnapshot::new(&images, &layers)).await

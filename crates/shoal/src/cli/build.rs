@@ -46,6 +46,9 @@ pub(super) struct Build {
     /// Run every step again
     #[arg(long)]
     no_cache: bool,
+    /// An image whose steps need not run again, if it is here
+    #[arg(long, value_name = "IMAGE")]
+    cache_from: Vec<String>,
     /// Ask the registries for newer base images
     #[arg(long)]
     pull: bool,
@@ -112,6 +115,7 @@ impl Build {
             .fold(Query::new().with("version", 1), |query, tag| query.with("t", tag));
         Ok(query
             .with("dockerfile", dockerfile)
+            .with_some("cachefrom", (!self.cache_from.is_empty()).then(|| json!(self.cache_from)))
             .with("buildargs", Value::Object(self.build_args()))
             .with("labels", Value::Object(labels(&[], &self.label)?))
             .with_some("target", self.target.as_ref())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shoal_build::{BaseImage, ResolveImage, WorkerError};
 use shoal_image::{Auth, Image, Lease, ProgressSink, Store};
-use shoal_model::{Kind, Reference, registry_domain};
+use shoal_model::{Classify as _, Kind, Reference, registry_domain};
 use shoal_server::docker::BuildAuth;
 
 use super::{blocking, worker_error};
@@ -40,6 +40,23 @@ pub(super) async fn resolve(
         }
     };
     Ok(BaseImage { id: image.id.clone(), config: (*image.config).clone() })
+}
+
+/// An image to take steps from, held, if it is here.
+pub(super) async fn cache_source(
+    images: &Arc<Store>,
+    lease: &Arc<Lease>,
+    name: &str,
+) -> Result<Option<BaseImage>, WorkerError> {
+    let (images, lease, name) = (images.clone(), lease.clone(), name.to_owned());
+    blocking(move || match images.resolve_and_lease(&name, &lease) {
+        Ok(image) => Ok(Some(BaseImage { id: image.id, config: (*image.config).clone() })),
+        Err(error) => {
+            tracing::debug!(name, error = %error.chain(), "no image to take steps from");
+            Ok(None)
+        }
+    })
+    .await
 }
 
 /// The image, held, if it is here and made for the platform.

@@ -51,7 +51,7 @@ impl Bed {
         let collect = async {
             let mut text = String::new();
             while let Some(event) = events.recv().await {
-                for line in render::event(&event, false) {
+                for line in render::lines(&event) {
                     if let render::Line::Stream(part) = line {
                         text.push_str(&part);
                     }

@@ -103,10 +103,8 @@ mod tests {
 
     #[test]
     fn those_not_used_for_longest_go_until_few_enough_are_left() {
-        let used = CacheRecord {
-            last_used: Some(Timestamp::from_seconds(9)),
-            ..record("used", 10, 1)
-        };
+        let used =
+            CacheRecord { last_used: Some(Timestamp::from_seconds(9)), ..record("used", 10, 1) };
         let records = vec![used, record("old", 10, 2), record("new", 10, 3)];
         let keep = |keep_bytes| {
             let filter = CacheFilter { keep_bytes, ..CacheFilter::default() };
