@@ -1,6 +1,8 @@
 //! The registry's protocol, request by request, without a network.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+use std::time::Duration;
+
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -8,7 +10,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use shoal_server::registry::{Registry, Users, router};
+use shoal_server::registry::{GarbageOptions, Registry, Users, collect_garbage, router};
 use tower::ServiceExt;
 
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -424,4 +426,77 @@ async fn errors_say_what_they_are_about() {
     assert_eq!(refused.json()["errors"][0]["detail"], access);
     let base = closed.get("/v2/").await;
     assert_eq!(base.json()["errors"][0].get("detail"), None);
+}
+
+#[tokio::test]
+async fn what_no_manifest_names_is_collected_while_nobody_serves() {
+    let mut registry = Fixture::new();
+    let root = registry.directory.path().to_owned();
+    let options = GarbageOptions { dry_run: true, untagged: false, upload_age: Duration::ZERO };
+    registry.image("a", "1", "one").await;
+    let old = registry.image("a", "2", "two").await;
+    registry.image("a", "2", "three").await;
+    let orphan = registry.blob("a", b"orphan").await;
+    registry.send(Method::POST, "/v2/a/blobs/uploads/", &[], Body::empty()).await;
+    let error = collect_garbage(&root, &options).unwrap_err();
+    assert!(error.to_string().contains("another process serves"), "{error}");
+
+    registry.router = Router::new();
+    let seen = collect_garbage(&root, &options).unwrap();
+    assert_eq!((&seen.blobs[..], &seen.uploads[..]), (&[(orphan.clone(), 6)][..], &[0][..]));
+    assert_eq!(collect_garbage(&root, &options).unwrap(), seen, "a dry run takes nothing");
+    let options = GarbageOptions { dry_run: false, ..options };
+    assert_eq!(collect_garbage(&root, &options).unwrap(), seen);
+    assert_eq!(collect_garbage(&root, &options).unwrap().bytes(), 0);
+    let options = GarbageOptions { untagged: true, ..options };
+    let taken = collect_garbage(&root, &options).unwrap();
+    assert_eq!(taken.manifests, [("a".to_owned(), old.clone())]);
+    let mut blobs: Vec<String> = taken.blobs.into_iter().map(|(digest, _)| digest).collect();
+    blobs.sort();
+    let mut expected = vec![old.clone(), digest(b"two")];
+    expected.sort();
+    assert_eq!(blobs, expected);
+
+    registry.reopen();
+    for (path, status) in [
+        ("/v2/a/manifests/1".to_owned(), 200),
+        ("/v2/a/manifests/2".to_owned(), 200),
+        (format!("/v2/a/blobs/{}", digest(b"one")), 200),
+        (format!("/v2/a/blobs/{}", digest(b"three")), 200),
+        (format!("/v2/a/blobs/{}", digest(b"{}")), 200),
+        (format!("/v2/a/manifests/{old}"), 404),
+        (format!("/v2/a/blobs/{orphan}"), 404),
+    ] {
+        assert_eq!(registry.get(&path).await.status.as_u16(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_keeps_its_parts_and_a_manifest_what_is_about_it() {
+    let mut registry = Fixture::new();
+    let root = registry.directory.path().to_owned();
+    let part = registry.image("a", "part", "one").await;
+    let mut about = registry.manifest("a", "signature").await;
+    about["subject"] = json!({ "mediaType": OCI_MANIFEST, "digest": part, "size": 1 });
+    let about_digest = digest(about.to_string().as_bytes());
+    registry.put_manifest("a", &about_digest, &about).await;
+    let index = json!({
+        "schemaVersion": 2, "mediaType": OCI_INDEX,
+        "manifests": [{ "mediaType": OCI_MANIFEST, "digest": part, "size": 1 }],
+    });
+    assert_eq!(registry.put_manifest("a", "all", &index).await.status, StatusCode::CREATED);
+    registry.send(Method::DELETE, "/v2/a/manifests/part", &[], Body::empty()).await;
+    let options =
+        GarbageOptions { dry_run: false, untagged: true, upload_age: Duration::from_hours(1) };
+    registry.router = Router::new();
+    let taken = collect_garbage(&root, &options).unwrap();
+    assert_eq!((taken.manifests.len(), taken.bytes()), (0, 0));
+
+    // What cannot be read may need anything.
+    let hex = part.trim_start_matches("sha256:");
+    std::fs::write(root.join("blobs/sha256").join(&hex[..2]).join(hex), "{").unwrap();
+    let error = collect_garbage(&root, &options).unwrap_err().to_string();
+    assert!(error.starts_with("nothing was removed: the manifest sha256:"), "{error}");
+    let nowhere = collect_garbage(&root.join("nowhere"), &options).unwrap_err();
+    assert!(nowhere.to_string().starts_with("there is no registry in "), "{nowhere}");
 }

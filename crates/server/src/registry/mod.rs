@@ -36,6 +36,7 @@ pub use auth::{Users, UsersError};
 use error::{Code, RegistryError};
 use route::Route;
 use storage::Storage;
+pub use storage::{Garbage, GarbageOptions, collect_garbage};
 
 /// Says to old clients which protocol this is.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");

@@ -195,6 +195,7 @@ mod tests {
             "shoal service rollback --detach=false spider",
             "shoal service inspect --pretty spider",
             "shoal system prune -a --volumes -f",
+            "shoal registry garbage-collect -m --dry-run --uploads 1h /srv/registry",
             "shoal builder prune -a -f --keep-storage 2g --filter until=24h",
             "shoal swarm join --token T 1.2.3.4:2377",
             "shoal node update --availability drain x",

@@ -3,10 +3,12 @@
 use std::io::{self, BufRead};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use shoal_server::registry::{self, Registry, Users};
+use shoal_model::units::{human_size, parse_go_duration};
+use shoal_server::registry::{self, GarbageOptions, Registry, Users};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -106,6 +108,8 @@ impl Logout {
 pub(super) enum Verb {
     /// Serve a registry from a directory
     Serve(Serve),
+    /// Remove what no manifest names any more, while nobody serves the directory
+    GarbageCollect(GarbageCollect),
     /// Load an image of this registry into the daemon, to be run as a container
     Image(Image),
 }
@@ -115,6 +119,7 @@ impl Verb {
     pub(super) async fn run(self, shell: &Shell) -> Result<()> {
         match self {
             Self::Serve(serve) => serve.serve().await,
+            Self::GarbageCollect(collect) => collect.run(),
             Self::Image(image) => image.run(shell).await,
         }
     }
@@ -177,6 +182,53 @@ impl Serve {
         print::talk(what());
         registry::serve(listener, registry, stop).await.with_context(what)
     }
+}
+
+/// Remove what no manifest names any more.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  shoal registry garbage-collect --dry-run /srv/registry
+  shoal registry garbage-collect --delete-untagged /srv/registry")]
+pub(super) struct GarbageCollect {
+    /// Only say what would go
+    #[arg(short, long)]
+    dry_run: bool,
+    /// Also manifests no tag leads to
+    #[arg(short = 'm', long)]
+    delete_untagged: bool,
+    /// Uploads nobody has written to for so long
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    uploads: Duration,
+    /// Where the images are kept
+    #[arg(env = "REGISTRY_DIR", default_value = "/var/lib/registry")]
+    dir: PathBuf,
+}
+
+impl GarbageCollect {
+    fn run(self) -> Result<()> {
+        let options = GarbageOptions {
+            dry_run: self.dry_run,
+            untagged: self.delete_untagged,
+            upload_age: self.uploads,
+        };
+        let garbage = registry::collect_garbage(&self.dir, &options)
+            .with_context(|| format!("collecting the garbage of {}", self.dir.display()))?;
+        for (repository, digest) in &garbage.manifests {
+            print::line(format_args!("manifest {repository}@{digest}"))?;
+        }
+        for (digest, bytes) in &garbage.blobs {
+            print::line(format_args!("blob {digest} {}", human_size(*bytes)))?;
+        }
+        if !garbage.uploads.is_empty() {
+            print::line(format_args!("{} uploads", garbage.uploads.len()))?;
+        }
+        let what = if self.dry_run { "Reclaimable space" } else { "Total reclaimed space" };
+        Ok(print::line(format_args!("{what}: {}", human_size(garbage.bytes())))?)
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_go_duration(text).map_err(|error| error.to_string())
 }
 
 fn read_users(path: &PathBuf) -> Result<Users> {

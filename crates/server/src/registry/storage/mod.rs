@@ -14,6 +14,7 @@
 //! `uploads` and renamed.
 
 mod blobs;
+mod garbage;
 mod lock;
 mod manifests;
 mod uploads;
@@ -33,6 +34,7 @@ use std::{
 use shoal_model::Digest;
 
 use super::route::Name;
+pub use garbage::{Garbage, GarbageOptions, collect_garbage};
 use lock::Lock;
 pub(super) use manifests::Stored;
 pub(super) use uploads::Upload;
@@ -53,20 +55,24 @@ pub(super) struct Storage {
 impl Storage {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
-        let lock = Lock::take(root)?;
-        let storage = Self {
-            root: root.to_path_buf(),
-            uploads: Mutex::default(),
-            manifests: Mutex::default(),
-            next: AtomicU64::new(0),
-            _lock: lock,
-        };
+        let storage = Self::locked(root)?;
         for directory in ["blobs/sha256", "repositories", "uploads"] {
             fs::create_dir_all(root.join(directory))?;
         }
         storage.remove_stale_uploads()?;
         storage.remove_unlinked_blobs()?;
         Ok(storage)
+    }
+
+    /// The directory as it is, and nobody else at work in it.
+    fn locked(root: &Path) -> io::Result<Self> {
+        Ok(Self {
+            root: root.to_path_buf(),
+            uploads: Mutex::default(),
+            manifests: Mutex::default(),
+            next: AtomicU64::new(0),
+            _lock: Lock::take(root)?,
+        })
     }
 
     fn blob(&self, digest: &Digest) -> PathBuf {
@@ -157,8 +163,12 @@ impl Storage {
 
 /// Whether a file of an upload has not been written to for [`UPLOAD_LIFE`].
 fn is_given_up(upload: &fs::Metadata) -> io::Result<bool> {
-    let written = upload.modified()?;
-    Ok(SystemTime::now().duration_since(written).is_ok_and(|age| age > UPLOAD_LIFE))
+    is_older(upload, UPLOAD_LIFE)
+}
+
+fn is_older(file: &fs::Metadata, limit: Duration) -> io::Result<bool> {
+    let written = file.modified()?;
+    Ok(SystemTime::now().duration_since(written).is_ok_and(|age| age > limit))
 }
 
 /// Names in a directory, sorted; none if it is not there.
