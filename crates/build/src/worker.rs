@@ -60,6 +60,14 @@ pub trait Worker: Send + Sync + 'static {
         image: NewImage,
     ) -> impl Future<Output = Result<Digest, WorkerError>> + Send;
 
+    /// Gives an image that [`Self::resolve`] found more names; an image that had
+    /// one of them loses it.
+    fn tag_image(
+        &self,
+        id: &Digest,
+        tags: &[Reference],
+    ) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
     /// What an earlier build remembered under the key, if its layer still is
     /// here.
     fn cached(

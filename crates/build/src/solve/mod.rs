@@ -149,10 +149,22 @@ async fn finish<W: Worker>(
     request: &BuildRequest,
     progress: &mpsc::Sender<Event>,
 ) -> Result<Digest, BuildError> {
-    let config: ImageConfig = state.config.clone();
     let tags = request.tags.clone();
-    let image = NewImage { config, tags: tags.clone(), parent: state.parent.clone() };
-    let id = worker.put_image(image).await?;
+    let id = match (&state.parent, state.config.history.is_empty()) {
+        (Some(base), _) if state.is_untouched() => {
+            worker.tag_image(base, &tags).await?;
+            base.clone()
+        }
+        (None, true) => {
+            let reason = "No image was generated. Is your Dockerfile empty?";
+            return Err(BuildError::Request(reason.to_owned()));
+        }
+        (parent, _) => {
+            let config: ImageConfig = state.config.clone();
+            let image = NewImage { config, tags: tags.clone(), parent: parent.clone() };
+            worker.put_image(image).await?
+        }
+    };
     send(progress, Event::Built(id.clone())).await?;
     for tag in tags {
         send(progress, Event::Tagged(tag)).await?;

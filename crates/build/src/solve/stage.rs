@@ -64,7 +64,11 @@ async fn build<W: Worker>(shared: &Arc<Shared<W>>, index: usize) -> Result<State
     let mut stage = Stage { shared: shared.clone(), index, state, line, in_triggers: false };
     stage.triggers().await?;
     let is_empty = matches!(definition.base, Base::Scratch);
-    send(Event::StepDone((!is_empty).then(|| stage.state.id()))).await?;
+    let id = match &stage.state.parent {
+        Some(base) if stage.state.is_untouched() => base.clone(),
+        _ => stage.state.id(),
+    };
+    send(Event::StepDone((!is_empty).then_some(id))).await?;
     for (offset, instruction) in definition.instructions.iter().enumerate() {
         let number = first + 1 + offset;
         send(Event::Step { number, total, text: instruction.source.clone() }).await?;

@@ -488,3 +488,17 @@ async fn an_image_has_no_more_layers_than_docker_takes() {
     assert_eq!(build(125).await.config().rootfs.diff_ids.len(), 125);
     assert!(build(126).await.error().contains("max depth exceeded"));
 }
+
+#[tokio::test]
+async fn a_base_without_a_step_is_the_image_and_nothing_is_none() {
+    let mut bench = Bench::new().await;
+    let base = bench.worker.image("busybox:latest").unwrap();
+    bench.request.tags = vec!["again:1".parse().unwrap()];
+    let outcome = bench.build("FROM busybox AS a\nFROM a\n").await;
+    assert_eq!(outcome.result.unwrap().id, base.id);
+    assert_eq!(bench.worker.image("again:1").unwrap().id, base.id);
+    let nothing = bench.build("FROM scratch\n").await.error();
+    assert_eq!(nothing, "No image was generated. Is your Dockerfile empty?");
+    bench.request.labels.insert("a".into(), "b".into());
+    assert_ne!(bench.build("FROM busybox\n").await.result.unwrap().id, base.id);
+}

@@ -44,6 +44,8 @@ pub struct State {
     args: BTreeMap<String, Option<String>>,
     /// `CMD` was given in this stage.
     cmd_set: bool,
+    /// A step came after the base.
+    touched: bool,
 }
 
 impl State {
@@ -63,7 +65,12 @@ impl State {
     /// end, which BuildKit hands on as well.
     pub fn stage(base: &Self) -> Self {
         let stage = Self::begin(base.config.clone(), base.key.clone(), base.parent.clone());
-        Self { args: base.args.clone(), ..stage }
+        Self { args: base.args.clone(), touched: base.touched, ..stage }
+    }
+
+    /// Whether this is the base and no more: then nothing new is made of it.
+    pub fn is_untouched(&self) -> bool {
+        !self.touched
     }
 
     fn begin(mut config: ImageConfig, key: CacheKey, parent: Option<Digest>) -> Self {
@@ -75,7 +82,7 @@ impl State {
         if !config.config.env.iter().any(|variable| variable.starts_with("PATH=")) {
             config.config.env.push(DEFAULT_PATH.to_owned());
         }
-        Self { config, key, parent, args: BTreeMap::new(), cmd_set: false }
+        Self { config, key, parent, args: BTreeMap::new(), cmd_set: false, touched: false }
     }
 
     /// Takes the triggers of the base out of the configuration.
@@ -143,6 +150,7 @@ impl State {
         created: &str,
         created_by: String,
     ) {
+        self.touched = true;
         let layer = layer.filter(|layer| layer.as_str() != EMPTY_LAYER);
         // What the step gave goes into the identity of the next one: a step
         // that ran again with another result must not meet old followers.

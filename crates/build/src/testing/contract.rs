@@ -127,6 +127,10 @@ async fn images_are_found_again<W: Worker>(worker: &W, base: &[Digest]) {
         assert_eq!(source, Some(found));
     }
     assert_eq!(worker.cache_source("shoal.test/contract:2").await.unwrap(), None);
+    let more = Reference::parse("shoal.test/contract:3").unwrap();
+    worker.tag_image(&id, std::slice::from_ref(&more)).await.unwrap();
+    let found = worker.cache_source(&more.familiar()).await.unwrap();
+    assert_eq!(found.unwrap().id, id);
     let missing = ResolveImage {
         name: "sha256:0000000000000000000000000000000000000000000000000000000000000000".into(),
         platform,

@@ -15,7 +15,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use shoal_image::{Progress, ProgressSink};
-use shoal_model::{Digest, Kind, Timestamp};
+use shoal_model::{Digest, Kind, Reference, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -218,6 +218,14 @@ impl Worker for DirectoryWorker {
             state.images.insert(tag.familiar(), base.clone());
         }
         Ok(id)
+    }
+
+    async fn tag_image(&self, id: &Digest, tags: &[Reference]) -> Result<(), WorkerError> {
+        let mut state = self.lock();
+        let missing = || WorkerError::new(Kind::NotFound, format!("No such image: {id}"));
+        let image = state.images.get(id.as_str()).cloned().ok_or_else(missing)?;
+        state.images.extend(tags.iter().map(|tag| (tag.familiar(), image.clone())));
+        Ok(())
     }
 
     async fn cached(&self, key: &CacheKey) -> Result<Option<CachedStep>, WorkerError> {

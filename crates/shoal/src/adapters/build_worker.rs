@@ -19,7 +19,7 @@ use shoal_build::{
 };
 use shoal_engine::Engine;
 use shoal_image::{Lease, ProgressSink, Store};
-use shoal_model::{Classify, Digest, Kind, Timestamp};
+use shoal_model::{Classify, Digest, Kind, Reference, Timestamp};
 use shoal_server::docker::{BuildAuth, Builder, CacheFilter, CachePruned, CacheRecord};
 use tokio::sync::mpsc;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
@@ -148,6 +148,15 @@ impl Worker for BuildWorker {
             let id = stored.map(|image| image.id).map_err(|error| worker_error(&error))?;
             cache::trim(&images, &uses);
             Ok(id)
+        })
+        .await
+    }
+
+    async fn tag_image(&self, id: &Digest, tags: &[Reference]) -> Result<(), WorkerError> {
+        let (images, id, tags) = (self.images.clone(), id.to_string(), tags.to_vec());
+        blocking(move || {
+            let mut tags = tags.iter();
+            tags.try_for_each(|tag| images.tag(&id, tag)).map_err(|error| worker_error(&error))
         })
         .await
     }

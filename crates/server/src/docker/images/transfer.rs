@@ -61,8 +61,8 @@ pub(super) async fn load(State(front): App, query: Query, body: Body) -> Result<
     respond(queue, async move {
         let images = front.blocking(move |front| front.images.load(reader, sink)).await?;
         for image in images {
-            let name = image.repo_tags.first().map_or(image.id.as_str(), String::as_str);
-            front.tell(ObjectType::Image, "load", image.id.as_str(), &[("name", name)]);
+            let id = image.id.as_str();
+            front.tell(ObjectType::Image, "load", id, &[("name", id)]);
         }
         Ok(Vec::new())
     })
@@ -96,10 +96,14 @@ pub(super) async fn import(
         platform,
         created: front.now(),
     };
+    let name = target.as_ref().map(Reference::familiar);
     let work = move |front: &super::super::front::Front| {
         front.images.import(reader, options, target.as_ref())
     };
     let image = front.blocking(work).await?;
+    if let Some(name) = name {
+        front.tell(ObjectType::Image, "tag", image.id.as_str(), &[("name", name)]);
+    }
     front.tell(ObjectType::Image, "import", image.id.as_str(), &[("name", image.id.as_str())]);
     let line = json!({ "status": image.id.as_str() });
     Ok(body::lines(futures_util::stream::iter([line])))
