@@ -74,6 +74,8 @@ fn all_tags(front: &Front, repository: &Reference) -> Result<Vec<Reference>> {
             }
         }
     }
+    // As Docker goes through them.
+    references.sort_by_key(Reference::familiar);
     if references.is_empty() {
         // Let the store say that there is none, in Docker's words.
         references.push(repository.clone().with_default_tag());

@@ -61,8 +61,9 @@ impl Uses {
 
     /// A build made a step.
     pub(in super::super) fn made(&self, key: &str, build: &Arc<Lease>) {
-        let step = Step::default();
-        self.steps().entry(key.to_owned()).insert_entry(step).get_mut().hold(build);
+        let mut step = Step::default();
+        step.hold(build);
+        self.steps().insert(key.to_owned(), step);
     }
 
     /// How a step was used.
