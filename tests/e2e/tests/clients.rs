@@ -17,7 +17,7 @@ fn docker_py_runs_containers() {
     let cluster = Cluster::apart(1);
     Images::busybox(cluster.node(1));
     let script = r#"
-import docker
+import docker, io
 client = docker.from_env()
 image = "busybox:test"
 assert client.ping()
@@ -53,10 +53,17 @@ network = client.networks.create("n", driver="bridge")
 assert client.networks.get("n").attrs["Driver"] == "bridge"
 network.remove()
 assert image in client.images.get(image).tags
+dockerfile = io.BytesIO(b"FROM busybox:test\nRUN echo a > /a\n")
+built, _ = client.images.build(fileobj=dockerfile)
+client.images.remove(built.id)
+cache = client.df()["BuildCache"]
+assert [step["Shared"] for step in cache] == [False], cache
+assert client.api.prune_builds() == {"CachesDeleted": [cache[0]["ID"]], "SpaceReclaimed": 2}
 print("fine")
 "#;
     assert_eq!(python(&cluster, script).ok(), "fine");
     assert_eq!(cluster.docker(&["ps", "-aq"]).ok().lines().count(), 1, "the one that failed");
+    assert!(cluster.docker(&["system", "prune", "-f"]).ok().contains("Total reclaimed space"));
 }
 
 #[test]
