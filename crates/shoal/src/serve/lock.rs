@@ -26,6 +26,7 @@ const ROOT: Place = Place {
     // The last one is the file system's, when it has a disk of its own.
     kept: &[
         "image",
+        "build-cache.json",
         "network",
         "containers",
         "common-layer",
