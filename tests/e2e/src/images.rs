@@ -1,8 +1,8 @@
 //! Images for tests, made from programs of this machine: no network needed.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, net::TcpStream, os::unix::fs::PermissionsExt, path::Path};
 
-use crate::{Node, Program};
+use crate::{Node, Program, until};
 
 /// Makes images on a node.
 #[derive(Debug)]
@@ -59,6 +59,19 @@ impl Images {
         }
         let entry = r#"ENTRYPOINT ["/usr/bin/redis-server","--protected-mode","no","--save",""]"#;
         Self::import(node, &root, "redis", &[entry, "WORKDIR /data"]);
+    }
+
+    /// A registry in a container, published on a port of the node; it listens when this returns.
+    ///
+    /// # Panics
+    /// When it cannot be made or run, or never listens.
+    pub fn registry(node: &Node, port: u16) {
+        node.shoal(&["registry", "image", "registry"]).ok();
+        let publish = format!("{port}:5000");
+        node.docker(&["run", "-d", "-p", &publish, "--name", "registry", "registry"]).ok();
+        until("the registry to listen", || {
+            TcpStream::connect((node.address.as_str(), port)).ok().map(drop)
+        });
     }
 
     /// The crawler's offline form as a build context below `dir`.

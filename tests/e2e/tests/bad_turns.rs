@@ -350,8 +350,7 @@ fn the_daemon_killed_while_building_and_pulling() {
     let cluster = Cluster::apart(1);
     let node = cluster.node(1);
     Images::busybox(node);
-    node.shoal(&["registry", "image", "registry"]).ok();
-    node.docker(&["run", "-d", "-p", "5000:5000", "registry"]).ok();
+    Images::registry(node, 5000);
     node.docker(&["tag", "registry", "localhost:5000/big:1"]).ok();
     node.docker(&["push", "localhost:5000/big:1"]).ok();
     node.docker(&["rmi", "localhost:5000/big:1"]).ok();
@@ -513,8 +512,7 @@ fn garbage_on_every_port_and_socket() {
     let cluster = Cluster::swarm(1);
     let node = cluster.node(1);
     Images::busybox(node);
-    node.shoal(&["registry", "image", "registry"]).ok();
-    node.docker(&["run", "-d", "--name", "registry", "-p", "5000:5000", "registry"]).ok();
+    Images::registry(node, 5000);
     let socket = node.docker_host.trim_start_matches("unix://").to_owned();
     let garbage: Vec<Vec<u8>> = vec![
         vec![0; 65536],

@@ -97,8 +97,7 @@ fn skopeo_reads_and_writes_the_registry() {
     let cluster = Cluster::apart(1);
     let node = cluster.node(1);
     Images::busybox(node);
-    node.shoal(&["registry", "image", "registry"]).ok();
-    node.docker(&["run", "-d", "-p", "5000:5000", "--name", "registry", "registry"]).ok();
+    Images::registry(node, 5000);
     let local = "localhost:5000/a/busybox:1";
     node.docker(&["tag", IMAGE, local]).ok();
     node.docker(&["push", local]).ok();

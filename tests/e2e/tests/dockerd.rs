@@ -71,8 +71,7 @@ fn a_docker_engine_joins_works_and_is_drained() {
     let join: Vec<_> = join.split_whitespace().skip(1).collect();
 
     Images::busybox(manager);
-    manager.shoal(&["registry", "image", "registry"]).ok();
-    manager.docker(&["run", "-d", "-p", "8003:5000", "registry"]).ok();
+    Images::registry(manager, 8003);
     manager.docker(&["tag", Images::BUSYBOX, "localhost:8003/busybox:1"]).ok();
     manager.docker(&["push", "localhost:8003/busybox:1"]).ok();
 

@@ -59,8 +59,7 @@ fn the_crawler_cluster() {
 
     Images::busybox(&manager);
     Images::redis(&manager);
-    manager.shoal(&["registry", "image", "registry"]).ok();
-    manager.docker(&["run", "-d", "-p", "8003:5000", "--name", "registry", "registry"]).ok();
+    Images::registry(&manager, 8003);
     manager
         .docker(&[
             "run",

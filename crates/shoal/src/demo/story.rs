@@ -1,5 +1,6 @@
 //! The story: each step with its check.
 
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -29,8 +30,10 @@ pub(super) async fn tell(stage: &Stage, args: &Args) -> Result<Report> {
     let mut report = Report::default();
     report.note(format!("cluster of {} nodes", args.nodes), stage.created(), "");
     prepare(stage, args, &mut report)?;
+    patiently(|| find_registry(stage)).await?;
     build_and_push(stage, args, &mut report)?;
-    let mut queue = connect(stage).await?;
+    let address = &stage.nodes()[0].address;
+    let mut queue = patiently(|| Queue::open(address, REDIS_PORT, PASSWORD)).await?;
     create(stage, &mut report).await?;
     scale(stage, &mut report, 3, "").await?;
     check_spread(stage, 3).await?;
@@ -82,12 +85,17 @@ fn build_and_push(stage: &Stage, args: &Args, report: &mut Report) -> Result<()>
     Ok(())
 }
 
-/// Redis was started a moment ago: it may not listen yet.
-async fn connect(stage: &Stage) -> Result<Queue> {
+fn find_registry(stage: &Stage) -> Result<()> {
+    let address = (stage.nodes()[0].address.as_str(), REGISTRY_PORT);
+    TcpStream::connect(address).map(drop).context("the registry does not listen")
+}
+
+/// Tries what may not listen yet, as it was started a moment ago.
+async fn patiently<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     loop {
-        match Queue::open(&stage.nodes()[0].address, REDIS_PORT, PASSWORD) {
-            Ok(queue) => return Ok(queue),
+        match attempt() {
+            Ok(done) => return Ok(done),
             Err(error) if start.elapsed() > PATIENCE => return Err(error),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
