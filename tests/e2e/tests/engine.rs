@@ -210,9 +210,12 @@ fn networks_names_and_published_ports() {
         format!("printf 'GET /passwd HTTP/1.0\\r\\n\\r\\n' | nc {host} {port} | grep -c alice")
     };
     for name in ["web", "w"] {
-        let output =
-            docker(&["run", "--rm", "--network", "n", IMAGE, "sh", "-c", &ask(name, "80")]);
-        assert_eq!(output.ok(), "1", "{name}");
+        let asks = ask(name, "80");
+        // The server was started a moment ago.
+        until("the server to answer", || {
+            let answer = docker(&["run", "--rm", "--network", "n", IMAGE, "sh", "-c", &asks]);
+            (answer.stdout.trim() == "1").then_some(())
+        });
     }
     let from_host = shoal_e2e::Program::new("sh")
         .args([
