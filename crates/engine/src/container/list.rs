@@ -87,8 +87,8 @@ impl Containers {
     /// The image's name as it was given, or its id once the name is another's or nobody's.
     fn image_text(&self, record: &Record) -> String {
         let Some(id) = &record.image_id else { return record.config.image.clone() };
-        match self.node.images.resolve(&record.config.image) {
-            Ok(image) if image.id == *id => record.config.image.clone(),
+        match self.node.images.id_of(&record.config.image) {
+            Ok(found) if found == *id => record.config.image.clone(),
             _ => id.to_string(),
         }
     }
@@ -148,10 +148,10 @@ impl<'a> Wanted<'a> {
             }
         };
         let images = &containers.node.images;
-        let ancestors = filter.ancestor.iter().filter_map(|name| images.resolve(name).ok());
+        let ancestors = filter.ancestor.iter().filter_map(|name| images.id_of(name).ok());
         Ok(Wanted {
             filter,
-            ancestors: ancestors.map(|image| image.id.to_string()).collect(),
+            ancestors: ancestors.map(|id| id.to_string()).collect(),
             before: made_at(&filter.before)?,
             since: made_at(&filter.since)?,
             publish: PortRange::read_all("publish", &filter.publish)?,

@@ -16,6 +16,14 @@ impl Store {
         state.image(&id).ok_or_else(|| Error::NoSuchImage(name_or_id.into()))
     }
 
+    /// The id of the image called so, as [`Store::resolve`] finds it, without the rest of it.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchImage`].
+    pub fn id_of(&self, name_or_id: &str) -> Result<Digest> {
+        self.inner.state().find(name_or_id)
+    }
+
     /// As [`Store::resolve`]; the lease holds the image from the same moment
     /// on, so that nobody removes its content in between.
     ///
